@@ -1,0 +1,61 @@
+#!/usr/bin/env -S uv run --script
+# /// script
+# dependencies = ["nox"]
+# ///
+"""The developer's tasks: ``lint``, ``tests``, ``build`` by default; ``full`` and ``bench`` when asked for."""
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format, types and the project's own files."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy", "--strict")
+    session.run("sp-repo-review", ".")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests, without the slow ones."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def full(session: nox.Session) -> None:
+    """Run all the tests, the slow ones too."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-m", "slow or not slow", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the wheel, install it alone and import it from somewhere else."""
+    dist = Path(session.create_tmp()).resolve()
+    session.install("build")
+    session.run("python", "-m", "build", "--outdir", str(dist))
+    (wheel,) = dist.glob("*.whl")
+    session.install(str(wheel))
+    session.chdir(dist)
+    session.run("python", "-c", "import autodiff; x = autodiff.Value(3.0); (x * x).backward(); print(x.grad)")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Run each benchmark once on the last commit; `asv continuous` compares two."""
+    session.install("-e", ".[bench]")
+    session.chdir("asv_bench")
+    session.run("asv", "machine", "--yes")
+    session.run("asv", "run", "--quick", "--show-stderr", "HEAD^!", *session.posargs)
+
+
+if __name__ == "__main__":
+    nox.main()
