@@ -1,0 +1,93 @@
+"""The CuPy backend of autodiff, for CUDA devices.
+
+Importing this package does not import CuPy. Whether it can run is decided by ``cupy.is_available()``: the
+import succeeds on machines without a GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from autodiff.extend import ArgumentTypeError, Backend, hookimpl
+
+__all__ = ["CupyBackend", "register_backends"]
+
+_KINDS = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}
+
+
+class CupyBackend(Backend):
+    """Arrays in the memory of a CUDA device."""
+
+    name = "cupy"
+    install = "pip install 'autodiff-toolkit[cuda13]' or [cuda12], and an NVIDIA driver"
+
+    def recognises(self, array_type: type) -> bool:
+        cupy = sys.modules.get("cupy")
+        return cupy is not None and issubclass(array_type, cupy.ndarray)
+
+    @property
+    def xp(self) -> Any:
+        import cupy
+
+        return cupy
+
+    def unavailable(self) -> str | None:
+        if importlib.util.find_spec("cupy") is None:
+            return f"CuPy is not installed. {self.install[0].upper()}{self.install[1:]}."
+        if not self.xp.is_available():
+            return (
+                "CuPy is installed and finds no usable GPU: no NVIDIA driver, no device, or a driver older than its CUDA "
+                "version. `nvidia-smi` tells which; `python -c 'import cupy; cupy.show_config()'` tells what CuPy needs."
+            )
+        return None
+
+    def asarray(self, obj: Any, *, dtype: Any = None, device: str | None = None) -> Any:
+        if not isinstance(obj, self.xp.ndarray) and not hasattr(obj, "__array_interface__"):
+            # Numbers and lists follow the default backend's conversion, then move.
+            import numpy as np
+
+            obj = np.asarray(obj)
+            if obj.dtype.kind in "iu" and dtype is None:
+                obj = obj.astype(np.float64)
+        if getattr(obj, "dtype", None) is not None and obj.dtype.kind not in _KINDS:
+            raise ArgumentTypeError(f"CuPy has no arrays of dtype {obj.dtype}; expected numbers")
+        if device is None:
+            return self.xp.asarray(obj, dtype=dtype)
+        with self._on(device):
+            return self.xp.asarray(obj, dtype=dtype)
+
+    def _on(self, device: str) -> Any:
+        if not device.isdigit() or int(device) >= self.xp.cuda.runtime.getDeviceCount():
+            count = self.xp.cuda.runtime.getDeviceCount()
+            raise ArgumentTypeError(f"The backend 'cupy' has devices 0 to {count - 1}; it was asked for {device!r}")
+        return self.xp.cuda.Device(int(device))
+
+    def to_numpy(self, array: Any) -> Any:
+        return self.xp.asnumpy(array)
+
+    def device(self, array: Any) -> str:
+        return str(array.device.id)
+
+    def to_device(self, array: Any, device: str | None) -> Any:
+        if device is None or device == self.device(array):
+            return array
+        with self._on(device):
+            return self.xp.asarray(array)
+
+    def kind(self, dtype: Any) -> str:
+        return _KINDS.get(dtype.kind, "other")
+
+    def dtype(self, name: Any) -> Any:
+        return self.xp.dtype(name)
+
+    def astype(self, array: Any, dtype: Any) -> Any:
+        return array.astype(dtype)
+
+
+@hookimpl
+def register_backends(register: Callable[..., None]) -> None:
+    """Register the backend; it loads CuPy when it is first used."""
+    register(CupyBackend())

@@ -1,0 +1,66 @@
+"""autodiff: exact derivatives of any order for NumPy-like code, with ops and backends that arrive as plugins.
+
+>>> from autodiff import Value
+>>> x = Value(3.0)
+>>> y = x * x + x
+>>> y.backward()
+>>> print(y.data, x.grad)
+12.0 7.0
+"""
+
+from typing import Any
+
+from autodiff import backward as _backward
+from autodiff import broadcasting as _broadcasting
+from autodiff import plugins as _plugins
+from autodiff import value as _value
+from autodiff.errors import AutodiffError
+from autodiff.modes import debug, enable_grad, is_grad_enabled, no_grad
+from autodiff.ops import ops
+from autodiff.registry import registry as _registry
+from autodiff.transforms import grad, value_and_grad, vjp
+from autodiff.value import Value
+
+__all__ = [
+    "AutodiffError",
+    "Value",
+    "debug",
+    "enable_grad",
+    "grad",
+    "is_grad_enabled",
+    "no_grad",
+    "ops",
+    "value_and_grad",
+    "vjp",
+]
+
+__version__ = "0.1.0"
+
+
+class _NumpyProtocols:
+    """`autodiff.numpy`, imported when NumPy's protocols first need it."""
+
+    def __getattr__(self, name: str) -> Any:
+        import autodiff.numpy
+
+        return getattr(autodiff.numpy, name)
+
+
+def _load() -> None:
+    for op in _broadcasting.OPS:
+        _registry.register_op(op, origin="autodiff")
+    _plugins.load_all()
+
+
+def _recorded_xp(backend: Any) -> Any:
+    import autodiff.numpy
+
+    return autodiff.numpy.recorded_xp(backend)
+
+
+# The core's modules do not import each other in a circle: what one needs of a later one is handed over here.
+_value.run_backward = _backward.backward
+_value.numpy_protocols = _NumpyProtocols()
+_registry.loader = _load
+_registry.recorded_xp = _recorded_xp
+_registry.listeners.append(lambda: _value.standard.fill(_registry.ops))

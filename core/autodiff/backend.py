@@ -1,0 +1,166 @@
+"""The interface of a backend: how the core talks to one array library.
+
+A backend is one small package with one final subclass of `Backend`, registered through the hook
+``register_backends``. The methods that have a body here serve any library that follows the Python array
+API standard; a backend overrides what its library does better.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from autodiff.errors import ArgumentTypeError, BackendUnavailableError
+
+__all__ = ["Backend"]
+
+_KINDS = {
+    "bool": "bool",
+    "integral": "int",
+    "real floating": "float",
+    "complex floating": "complex",
+}
+
+
+class Backend(ABC):
+    """One array library: how to recognise its arrays, its namespace, and what it does better.
+
+    Importing a backend's package must not import its library: the library is loaded by `xp`.
+    """
+
+    #: How users name it: ``Value(x, backend=name)``.
+    name: str
+    #: What to install so that it runs.
+    install: str = ""
+    #: Types of immutable 0-d results that the library returns in place of arrays (NumPy's scalars).
+    #: They may stay inside graphs; the user is always handed the 0-d array that `box` makes of them.
+    scalar_types: tuple[type, ...] = ()
+
+    @abstractmethod
+    def recognises(self, array_type: type) -> bool:
+        """Tell whether arrays of this type are this backend's, without importing the library."""
+
+    @property
+    @abstractmethod
+    def xp(self) -> Any:
+        """The library's array namespace, imported when first asked for."""
+
+    @abstractmethod
+    def asarray(self, obj: Any, *, dtype: Any = None, device: str | None = None) -> Any:
+        """Make an array of numbers, nested lists, a NumPy array or an array of this library.
+
+        Without `dtype` an array keeps its own, and no copy is made where none is needed.
+
+        Raises
+        ------
+        ArgumentTypeError
+            What `obj` holds are not numbers: text, objects, rows of different lengths.
+        """
+
+    @abstractmethod
+    def to_numpy(self, array: Any) -> Any:
+        """Copy to a NumPy array in host memory."""
+
+    def unavailable(self) -> str | None:
+        """Say why the backend cannot run here and what to do, or None if it can."""
+        return None
+
+    def require(self) -> Backend:
+        """Return this backend, or raise `BackendUnavailableError` with the reason."""
+        reason = self.unavailable()
+        if reason is not None:
+            raise BackendUnavailableError(f"The backend {self.name!r} cannot run here: {reason}")
+        return self
+
+    def device(self, array: Any) -> str:
+        """Name the device where `array` lives, in the form that `to_device` takes."""
+        return str(getattr(array, "device", "cpu"))
+
+    def to_device(self, array: Any, device: str | None) -> Any:
+        """Return `array` on `device` of this backend; None is the default device.
+
+        Raises
+        ------
+        ArgumentTypeError
+            The library has no such device.
+        """
+        if device is None or device == self.device(array):
+            return array
+        try:
+            return self.xp.asarray(array, device=device, copy=True)
+        except (TypeError, ValueError) as exc:
+            raise ArgumentTypeError(f"The backend {self.name!r} has no device {device!r}: {exc}") from exc
+
+    def kernel_for(self, op: Any, array_type: type) -> Callable[..., Any] | None:
+        """Return this backend's own kernel of `op` for arrays of `array_type`, or None to use the generic one."""
+        return None
+
+    def kind(self, dtype: Any) -> str:
+        """Classify a dtype: ``"bool"``, ``"int"``, ``"float"``, ``"complex"`` or ``"other"``."""
+        isdtype = self.xp.isdtype
+        return next((ours for theirs, ours in _KINDS.items() if isdtype(dtype, theirs)), "other")
+
+    def dtype(self, name: Any) -> Any:
+        """Return the library's dtype for a name or dtype.
+
+        Raises
+        ------
+        ArgumentTypeError
+            The library has no such dtype.
+        """
+        if not isinstance(name, str):
+            return name
+        found = getattr(self.xp, name, None)
+        if found is None:
+            raise ArgumentTypeError(f"The backend {self.name!r} has no dtype {name!r}")
+        return found
+
+    def astype(self, array: Any, dtype: Any) -> Any:
+        """Convert `array` to `dtype`."""
+        return self.xp.astype(array, dtype)
+
+    def real(self, array: Any) -> Any:
+        """Return the real part of a complex array."""
+        return self.xp.real(array)
+
+    def ones(self, like: Any) -> Any:
+        """Return ones of the shape, dtype and device of `like`."""
+        return self.xp.ones_like(like)
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any, array_type: type) -> Any:
+        """Return zeros; `array_type` is the type of the array that they stand for."""
+        return self.xp.zeros(shape, dtype=dtype)
+
+    def box(self, scalar: Any) -> Any:
+        """Return the 0-d array of one of the `scalar_types`."""
+        return self.xp.asarray(scalar)
+
+    def fresh(self, array: Any, *, alone: bool = False) -> Any:
+        """Return an array that nobody else can reach or change: `array` itself if that is certain, else a copy.
+
+        `alone` says that the caller holds the only reference to `array`; it may still be a view of another.
+        """
+        return self.xp.asarray(array, copy=True)
+
+    def same_shape(self, a: Any, b: Any) -> bool:
+        """Tell whether two shapes agree; a lazy library may not know a size yet."""
+        return bool(a == b)
+
+    def fingerprint(self, array: Any) -> Any:
+        """Return something that changes when the array's content does (debug mode)."""
+        return self.to_numpy(array).tobytes()
+
+    def has_nan(self, array: Any) -> bool:
+        """Tell whether any element is NaN (debug mode)."""
+        return bool(self.xp.any(self.xp.isnan(array)))
+
+    def silence(self) -> None:
+        """Silence floating-point warnings in the current context, where rules run.
+
+        An infinite derivative is a result, and no accident that one should be warned of.
+        """
+
+    def format(self, array: Any) -> str:
+        """Format `array` for `repr`, large ones shortened."""
+        return str(array)

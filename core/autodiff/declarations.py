@@ -1,0 +1,411 @@
+"""How ops are declared: `elementwise`, `linear`, `primitive`, `composite`. One decorator on one function.
+
+The function's signature is the op's: an optional ``xp`` first, array inputs by position (or ``*xs``),
+attributes by keyword. A function with ``xp`` has a body, the generic kernel for every backend; without it the
+kernel is the function of the same name in each backend's namespace.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from autodiff.errors import RegistrationError
+from autodiff.op import REQUIRED, Op
+from autodiff.rule import MISSING, RESERVED, Rule
+
+__all__ = ["Composite", "composite", "elementwise", "linear", "primitive"]
+
+Function = Callable[..., Any]
+
+
+def elementwise(
+    *,
+    partials: Sequence[Any] | None = None,
+    vjps: Sequence[Any] | Mapping[str, Any] | None = None,
+    jvps: Sequence[Any] | Mapping[str, Any] | None = None,
+    c: str | None = None,
+    c_partials: Sequence[str] = (),
+    samples: Sequence[Any] = (),
+    method: bool = False,
+) -> Callable[[Function], Op]:
+    """Declare an op that maps broadcast inputs element by element.
+
+    The scheduler sums each cotangent back to the shape of its input.
+
+    Parameters
+    ----------
+    partials : sequence
+        For each input, its partial derivative: a number, None (not differentiable), or a function that
+        names what it needs among the inputs, the output ``y``, the attributes and ``xp``. The vjp is
+        ``g * conj(partial)`` and the jvp ``t * partial``.
+    vjps, jvps : sequence or mapping, optional
+        Rules in place of `partials`, where a product with a partial would be wrong (masks, infinities).
+    c, c_partials : str, sequence of str
+        The kernel and the partials as C expressions of the inputs' names, ``T`` standing for the dtype.
+    samples : sequence of Sample
+        Inputs on which the op is to be tested.
+    method : bool
+        Whether the op is a method of Value too.
+
+    Raises
+    ------
+    RegistrationError
+        The declaration cannot work; it says what is wrong with it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autodiff import Value
+    >>> from autodiff.extend import elementwise
+    >>> @elementwise(partials=(lambda x: 3 * x * x,))
+    ... def cube(xp, x):
+    ...     return x * x * x
+    >>> v = Value(np.array([1.0, 2.0]))
+    >>> cube(v).sum().backward()
+    >>> v.grad
+    array([ 3., 12.])
+    """
+
+    def declare(function: Function) -> Op:
+        if partials is not None and (vjps is not None or jvps is not None):
+            raise RegistrationError(f"{_place(function)}: give partials, or vjps and jvps, not both")
+        return _make(
+            function,
+            "elementwise",
+            vjps=partials if partials is not None else vjps,
+            jvps=partials if partials is not None else jvps,
+            role="partial" if partials is not None else "vjp",
+            samples=samples,
+            method=method,
+            broadcasts=True,
+            c=c,
+            c_partials=tuple(c_partials),
+        )
+
+    return declare
+
+
+def linear(
+    *,
+    transpose: Any,
+    signature: str | None = None,
+    samples: Sequence[Any] = (),
+    method: bool = False,
+) -> Callable[[Function], Op]:
+    """Declare an op that is linear in its inputs together; its forward derivative is the op itself.
+
+    Parameters
+    ----------
+    transpose : function, or sequence or mapping of them
+        The transposed op: maps the cotangent ``g`` of the output to that of the input. One for each input;
+        for ``*xs`` one joint function that returns a tuple.
+    signature, samples, method
+        As for `primitive`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autodiff.extend import linear
+    >>> @linear(transpose=lambda g, xp: xp.flip(g))
+    ... def reverse(xp, x):
+    ...     return xp.flip(x)
+    """
+
+    def declare(function: Function) -> Op:
+        joint = callable(transpose) and _variadic(function)
+        return _make(
+            function,
+            "linear",
+            vjps=None if joint else (transpose,) if callable(transpose) else transpose,
+            joint_vjp=transpose if joint else None,
+            role="vjp",
+            signature=signature,
+            samples=samples,
+            method=method,
+        )
+
+    return declare
+
+
+def primitive(
+    *,
+    vjps: Sequence[Any] | Mapping[str, Any] | None = None,
+    vjp: Function | None = None,
+    jvps: Sequence[Any] | Mapping[str, Any] | None = None,
+    jvp: Function | None = None,
+    residuals: Sequence[str] = (),
+    signature: str | None = None,
+    samples: Sequence[Any] = (),
+    method: bool = False,
+) -> Callable[[Function], Op]:
+    """Declare an op by its gradient rules.
+
+    Parameters
+    ----------
+    vjps, jvps : sequence or mapping
+        One rule for each input, in order or by name; None for one that is not differentiable. An input
+        without a rule raises as soon as it needs a gradient.
+    vjp, jvp : function
+        A joint rule for all inputs, which returns a tuple; it may name ``needs``, a tuple of bools.
+    residuals : sequence of str
+        Names of auxiliary results that the kernel returns after its output, for the rules alone: indices,
+        masks, whatever does not itself depend on the inputs in a differentiable way.
+    signature : str, optional
+        A gufunc signature, ``"(m,k),(k,n)->(m,n)"``: the leading dimensions broadcast, and the scheduler sums
+        cotangents over them.
+    samples : sequence of Sample
+        Inputs on which the op is to be tested.
+    method : bool
+        Whether the op is a method of Value too.
+
+    Raises
+    ------
+    RegistrationError
+        The declaration cannot work; it says what is wrong with it.
+
+    Notes
+    -----
+    The parameters of a rule are matched by name: ``g`` (the cotangent), ``y`` (the output), ``xp``, the op's
+    inputs and attributes, residuals, and ``<input>_shape``, ``<input>_dtype``, ``<input>_device``. Exactly
+    what the rules of the inputs that need a gradient name is kept from the forward pass.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autodiff import Value
+    >>> from autodiff.extend import primitive
+    >>> def total_vjp(g, xp, x_shape):
+    ...     return xp.broadcast_to(g, x_shape)
+    >>> @primitive(vjps=(total_vjp,))
+    ... def total(xp, x):
+    ...     return xp.sum(x)
+    >>> v = Value(np.ones((2, 2)))
+    >>> total(v).backward()
+    >>> v.grad
+    array([[1., 1.],
+           [1., 1.]])
+    """
+
+    def declare(function: Function) -> Op:
+        if vjps is not None and vjp is not None:
+            raise RegistrationError(f"{_place(function)}: give vjps, one for each input, or a joint vjp, not both")
+        return _make(
+            function,
+            "primitive",
+            vjps=vjps,
+            joint_vjp=vjp,
+            jvps=jvps,
+            joint_jvp=jvp,
+            role="vjp",
+            residuals=tuple(residuals),
+            signature=signature,
+            samples=samples,
+            method=method,
+        )
+
+    return declare
+
+
+class Composite:
+    """A function of ops that is registered for its name; its gradient is that of its body."""
+
+    kind = "composite"
+    broadcasts = False
+    residuals: tuple[str, ...] = ()
+    differentiable = True
+
+    def __init__(self, function: Function, samples: Sequence[Any], method: bool) -> None:
+        self.function = function
+        self.module, self.plugin, self.name, self.id = _names(function)
+        self.takes_xp, self.inputs, self.variadic, self.attrs = _parameters(function)
+        self.samples = tuple(samples)
+        self.method = method
+        self.vjps: tuple[Any, ...] = ()
+        self.joint_vjp = None
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **attrs: Any) -> Any:
+        return self.function(*args, **attrs)
+
+    unary = binary = __call__
+    method_call = Op.method_call
+    signature = Op.signature
+    difference = Op.difference
+    __repr__ = Op.__repr__
+    __reduce__ = Op.__reduce__
+
+    def forget_kernels(self) -> None:
+        """Do nothing: a composite has no kernels."""
+
+    def kernel_origins(self) -> str:
+        """A composite runs wherever the ops of its body do."""
+        return "where the ops of its body run"
+
+
+def composite(*, samples: Sequence[Any] = (), method: bool = False) -> Callable[[Function], Composite]:
+    """Declare a plain function of ops as an op, for its name; its gradient is its body's.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Inputs on which it is to be tested.
+    method : bool
+        Whether it is a method of Value too.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> from autodiff.extend import composite
+    >>> @composite()
+    ... def softabs(x):
+    ...     return autodiff.ops.sqrt(x * x + 1e-3)
+    """
+
+    def declare(function: Function) -> Composite:
+        made = Composite(function, samples, method)
+        if made.takes_xp:
+            raise RegistrationError(f"{made.id!r}: a composite is written with ops and takes no xp")
+        return made
+
+    return declare
+
+
+# ---- from a declaration to an Op --------------------------------------------------------------------------
+
+
+def _make(
+    function: Function,
+    kind: str,
+    *,
+    vjps: Any,
+    role: str,
+    jvps: Any = None,
+    joint_vjp: Function | None = None,
+    joint_jvp: Function | None = None,
+    residuals: tuple[str, ...] = (),
+    signature: str | None = None,
+    samples: Sequence[Any] = (),
+    method: bool = False,
+    broadcasts: bool = False,
+    c: str | None = None,
+    c_partials: tuple[str, ...] = (),
+) -> Op:
+    module, plugin, name, op_id = _names(function)
+    takes_xp, inputs, variadic, attrs = _parameters(function)
+    op = Op(
+        id=op_id,
+        name=name,
+        plugin=plugin,
+        module=module,
+        kind=kind,
+        function=function,
+        takes_xp=takes_xp,
+        inputs=inputs,
+        variadic=variadic,
+        attrs=attrs,
+        residuals=residuals,
+        joint_vjp=joint_vjp,
+        method=method,
+        broadcasts=broadcasts,
+        core_ndims=_core_ndims(op_id, signature, inputs),
+        multiplies=role == "partial",
+        samples=tuple(samples),
+        c=c,
+        c_partials=c_partials,
+        batching=None,
+    )
+    taken = RESERVED & {*inputs, *attrs, *residuals, variadic or ""}
+    if taken:
+        raise RegistrationError(
+            f"{op_id!r} has an argument called {min(taken)!r}; {', '.join(sorted(RESERVED))} are reserved for rules"
+        )
+    if residuals and not takes_xp:
+        raise RegistrationError(f"{op_id!r} declares residuals, hence needs a kernel of its own: take xp and write it")
+    op.joint_vjp = None if joint_vjp is None else Rule(op, joint_vjp, "joint vjp")
+    op.vjps = _rules(op, vjps, role)
+    op.joint_jvp = None if joint_jvp is None else Rule(op, joint_jvp, "joint jvp")
+    # Forward rules see the tangent `t` where these see `g`: they are read when forward mode first needs them.
+    op.jvps = () if jvps is None else tuple(jvps.values()) if isinstance(jvps, Mapping) else tuple(jvps)
+    if variadic and vjps is not None:
+        raise RegistrationError(f"{op_id!r} takes *{variadic}: give one joint vjp, which returns a tuple")
+    if c_partials and len(c_partials) != len(inputs):
+        raise RegistrationError(f"{op_id!r} has {len(inputs)} inputs and {len(c_partials)} c_partials")
+    functools.update_wrapper(op, function)  # type: ignore[arg-type]  # an Op is what the function's name stands for
+    return op
+
+
+def _rules(op: Op, rules: Any, role: str) -> tuple[Any, ...]:
+    """Return one entry for each input: a Rule, None (not differentiable) or MISSING."""
+    if rules is None:
+        return (MISSING,) * len(op.inputs)
+    if isinstance(rules, Mapping):
+        unknown = [name for name in rules if name not in op.inputs]
+        if unknown:
+            raise RegistrationError(
+                f"{op.id!r} has a rule for {unknown[0]!r}, which is none of its inputs {op.inputs}"
+            )
+        listed = [rules.get(name, MISSING) for name in op.inputs]
+    else:
+        listed = list(rules)
+        if len(listed) != len(op.inputs):
+            raise RegistrationError(
+                f"{op.id!r} has {len(op.inputs)} inputs {op.inputs} and {len(listed)} rules; "
+                f"give one for each, None where it is not differentiable"
+            )
+    return tuple(rule if rule is None or rule is MISSING else Rule(op, rule, role) for rule in listed)
+
+
+def _names(function: Function) -> tuple[str, str, str, str]:
+    module = function.__module__
+    plugin = module.partition(".")[0]
+    return module, plugin, function.__name__, f"{plugin}.{function.__name__}"
+
+
+def _variadic(function: Function) -> bool:
+    return _parameters(function)[2] is not None
+
+
+def _parameters(function: Function) -> tuple[bool, tuple[str, ...], str | None, dict[str, Any]]:
+    """Read the signature: whether it takes xp, its inputs, the name of ``*xs``, its attributes with defaults."""
+    inputs: list[str] = []
+    variadic: str | None = None
+    attrs: dict[str, Any] = {}
+    place = _place(function)
+    for p in inspect.signature(function).parameters.values():
+        if p.kind is p.VAR_KEYWORD:
+            raise RegistrationError(f"{place} takes **{p.name}; an op's attributes are written out")
+        if p.kind is p.VAR_POSITIONAL:
+            variadic = p.name
+        elif p.kind is p.KEYWORD_ONLY:
+            attrs[p.name] = REQUIRED if p.default is p.empty else p.default
+        elif p.default is not p.empty:
+            raise RegistrationError(
+                f"{place}: {p.name!r} has a default, and array inputs have none; make it an attribute, after a `*`"
+            )
+        else:
+            inputs.append(p.name)
+    takes_xp = inputs[:1] == ["xp"]
+    if takes_xp:
+        inputs = inputs[1:]
+    if variadic and inputs:
+        raise RegistrationError(f"{place} takes {', '.join(inputs)} and *{variadic}; take *{variadic} alone")
+    if not inputs and not variadic:
+        raise RegistrationError(f"{place} takes no array: an op has at least one input by position")
+    return takes_xp, tuple(inputs), variadic, attrs
+
+
+def _place(function: Function) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _core_ndims(op_id: str, signature: str | None, inputs: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Return the number of core dimensions of each input by a gufunc signature."""
+    if signature is None:
+        return None
+    groups = signature.replace(" ", "").partition("->")[0].strip("()").split("),(")
+    if len(groups) != len(inputs):
+        raise RegistrationError(f"{op_id!r}: the signature {signature!r} is not that of {len(inputs)} inputs")
+    return tuple(len(group.split(",")) if group else 0 for group in groups)

@@ -1,0 +1,21 @@
+"""Everything that a plugin needs beside the users' names: declare ops, hooks, backends, samples.
+
+>>> from autodiff.extend import elementwise, hookimpl
+"""
+
+from autodiff.backend import Backend
+from autodiff.declarations import Composite, composite, elementwise, linear, primitive
+from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.hookspecs import hookimpl
+from autodiff.op import Op, ops_of
+from autodiff.registry import registry
+from autodiff.samples import Array, Sample, binary, sample, unary
+
+__all__ = [
+    *("Composite", "Op", "composite", "elementwise", "linear", "primitive"),
+    *("Array", "Sample", "binary", "sample", "unary"),
+    *("ArgumentError", "ArgumentTypeError", "Backend", "backend_of", "get_backend", "hookimpl", "ops_of"),
+]
+
+get_backend = registry.backend
+backend_of = registry.backend_of

@@ -1,0 +1,97 @@
+"""The graph: what one op application leaves behind, and the order in which a backward pass visits it.
+
+- `Node`: one op application. Its edges point to the nodes and leaves of the inputs that need a gradient.
+- `Leaf`: where a gradient ends; it holds the gradient.
+- `schedule`: the nodes below some roots, later ones first.
+
+Edges never point to a `Value`: handles come and go, and may be re-bound, without touching the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+from autodiff.errors import GraphError
+
+__all__ = ["Edge", "Leaf", "Node", "Watch", "next_seq", "schedule"]
+
+# A node is made after its inputs, hence has a higher number: sorting by it is a topological order.
+next_seq = count(1).__next__
+
+
+class Leaf:
+    """Where a gradient ends: a parameter, an input, or an intermediate that asked for its gradient."""
+
+    __slots__ = ("dtype", "grad", "hooks", "seq", "shape", "type")
+
+    def __init__(self, shape: Any, dtype: Any, type: type) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.type = type
+        self.seq: int = next_seq()
+        self.grad: Any = None
+        self.hooks: dict[int, Callable[[Any], Any]] | None = None
+
+
+class Node:
+    """One op application: how to pull a cotangent back (`plan`), through what (`saved`), and where to (`edges`).
+
+    `shape`, `dtype` and `type` are those of the output, which the cotangent must have.
+    A node whose pass has been run is spent: `edges` is None and `saved` says why.
+    """
+
+    __slots__ = ("dtype", "edges", "plan", "saved", "seq", "shape", "type", "watch")
+
+    def __init__(self, plan: Any, edges: Any, saved: Any, shape: Any, dtype: Any, type: type) -> None:
+        self.plan = plan
+        self.edges = edges
+        self.saved = saved
+        self.shape = shape
+        self.dtype = dtype
+        self.type = type
+        self.seq: int = next_seq()
+        self.watch: Watch | None = None
+
+
+class Watch:
+    """What somebody wants to know of a node: its gradient, a hook on it, the line that made it."""
+
+    __slots__ = ("fingerprint", "hooks", "leaf", "line")
+
+    def __init__(self) -> None:
+        self.leaf: Leaf | None = None
+        self.hooks: dict[int, Callable[[Any], Any]] | None = None
+        self.line: str | None = None
+        self.fingerprint: Any = None
+
+
+Edge: TypeAlias = Node | Leaf
+
+_by_seq = attrgetter("seq")
+
+
+def schedule(roots: list[Edge], floor: int = 0) -> list[Node]:
+    """Return the nodes that `roots` depend on and that are not older than `floor`, each before its inputs.
+
+    Iterative, so that the depth of a graph is limited by memory alone.
+
+    Raises
+    ------
+    GraphError
+        One of them is spent: an earlier pass freed what it saved.
+    """
+    found = dict.fromkeys(root for root in roots if type(root) is Node)
+    order: list[Any] = list(found)
+    for node in order:  # grows while it is read
+        edges = node.edges
+        if edges is None:
+            raise GraphError(f"The result of {node.plan.op.id!r} cannot be differentiated: {node.saved}")
+        for edge in edges:
+            if type(edge) is Node and edge not in found and edge.seq >= floor:
+                found[edge] = None
+                order.append(edge)
+    order.sort(key=_by_seq, reverse=True)
+    return order

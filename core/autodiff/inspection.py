@@ -1,0 +1,107 @@
+"""What a backward pass does beside computing: hooks, retained gradients, debug checks, and words for errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autodiff.errors import ArgumentError, GraphError, RuleError
+from autodiff.graph import Edge, Leaf, Node, Watch
+from autodiff.op import fingerprint
+from autodiff.registry import registry
+from autodiff.value import Value, unwrap, wrap
+
+__all__ = ["attend", "checked", "describe", "run_hooks"]
+
+
+def attend(node: Node, g: Any, found: dict[Edge, Any], checks: int) -> Any:
+    """Run the hooks of `node` on its whole cotangent, note it where it is retained, and return it."""
+    watch: Any = node.watch
+    if watch.hooks:
+        g = run_hooks(watch, g, node)
+    if watch.leaf is not None:
+        found[watch.leaf] = g
+    if checks and watch.fingerprint is not None and node.edges is not None and watch.fingerprint != fingerprint(node):
+        raise GraphError(
+            f"{node.plan.op.id!r}: an array that its gradient needs was changed between the forward and the backward "
+            f"pass. Work on a copy, or compute the result again after the change."
+        )
+    return g
+
+
+def run_hooks(owner: Watch | Leaf, g: Any, node: Node | None = None) -> Any:
+    """Return `g` as the hooks of `owner` leave it.
+
+    Raises
+    ------
+    ArgumentError
+        A hook returned something of another shape.
+    """
+    like: Any = owner if node is None else node
+    own: Any = registry.backend_of(like.type)
+    for hook in list((owner.hooks or {}).values()):
+        recorded = type(g) is Value
+        # A hook sees a copy: writing into it must not reach the graph or a sibling.
+        new = hook(wrap(g._data, g._edge) if recorded else own.box(own.fresh(g)))
+        if new is None:
+            continue
+        if recorded:
+            new = new if type(new) is Value else wrap(own.asarray(new, dtype=like.dtype), None)
+        else:
+            new = own.asarray(unwrap(new), dtype=like.dtype)
+        if tuple(new.shape) != tuple(like.shape):
+            raise ArgumentError(
+                f"The hook {getattr(hook, '__qualname__', hook)!r} returned shape {tuple(new.shape)} for a gradient of "
+                f"shape {tuple(like.shape)}; return one of that shape, or None."
+            )
+        g = new
+    return g
+
+
+def checked(node: Node, pulls: Any, g: Any, saved: Any) -> list[Any]:
+    """Run the rules of `node` and report what they must not do (debug mode).
+
+    Raises
+    ------
+    RuleError
+        A rule wrote into its cotangent or into what was saved, or made a NaN out of numbers.
+    """
+    plan = node.plan
+    before = _prints(g), _prints(saved)
+    pulled: list[Any] = plan.pull_joint(g, saved) if pulls is None else [pull(g, saved) for pull in pulls]
+    if (_prints(g), _prints(saved)) != before:
+        raise RuleError(
+            f"A gradient rule of {plan.op.id!r} (plugin {plan.op.plugin!r}) wrote into its cotangent or into an array that "
+            f"was saved for it. Others read them too: a rule makes new arrays."
+        )
+    finite = not any(_has_nan(item) for item in _arrays(g))
+    for position, q in zip(plan.wrt, pulled, strict=True):
+        if finite and q is not None and _has_nan(q):
+            raise RuleError(f"The gradient of {plan.op.id!r} for argument {_argument(plan.op, position)!r} has become NaN.")
+    return pulled
+
+
+def _arrays(items: Any) -> list[Any]:
+    raw = [unwrap(item) for item in (items if type(items) is tuple else (items,))]
+    return [item for item in raw if registry.backend_of(type(item)) is not None]
+
+
+def _prints(items: Any) -> list[Any]:
+    return [registry.backend_of(type(item)).fingerprint(item) for item in _arrays(items)]  # type: ignore[union-attr]  # _arrays keeps those that have one
+
+
+def _has_nan(item: Any) -> bool:
+    raw: Any = unwrap(item)
+    own = registry.backend_of(type(raw))
+    return own is not None and own.has_nan(raw)
+
+
+def describe(node: Node) -> str:
+    """Say which op a backward pass was at, and, if debug mode recorded it, which line called that op."""
+    op = node.plan.op
+    text = f"in the backward pass of {op.id!r} (plugin {op.plugin!r}), output shape {node.shape} {node.dtype}"
+    line = node.watch.line if node.watch is not None else None
+    return f"{text}; called at {line}" if line else f"{text}; run forward and backward under autodiff.debug() to see the line"
+
+
+def _argument(op: Any, position: int) -> str:
+    return op.inputs[position] if position < len(op.inputs) else f"{op.variadic}[{position}]"

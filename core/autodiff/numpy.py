@@ -1,0 +1,302 @@
+"""NumPy's and the array API standard's names and signatures, over the registered ops.
+
+``import autodiff.numpy as anp`` reads like NumPy: ``anp.sum(v, 0)``, ``anp.concatenate([v, w])``. It is also
+what ``np.sum(v)`` and ``np.add(v, w)`` arrive at, what ``v.__array_namespace__()`` returns, and what rules
+are handed as ``xp`` in a pass that is itself recorded.
+
+Functions of arrays return a raw array where no argument is a Value. Creation functions return Values that
+need no gradient. What has no op is an error that lists the nearest names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from autodiff.backend import Backend
+from autodiff.broadcasting import broadcast_to as _broadcast_to
+from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest
+from autodiff.registry import registry
+from autodiff.value import Value, standard, unwrap, wrap
+
+# ---- functions whose signature is not the op's ---------------------------------------------------------------
+
+
+def _extra(name: str, **given: Any) -> None:
+    """Refuse NumPy's rarer keywords, by name."""
+    for keyword, value in given.items():
+        if value is not None and value is not False:
+            raise ArgumentTypeError(f"{name}({keyword}=...) is not supported for Values; leave it out")
+
+
+def sum(  # noqa: A001  # NumPy's name
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **rest: Any
+) -> Any:
+    """``numpy.sum``."""
+    _extra("sum", out=out, **rest)
+    return standard.sum(a if dtype is None else standard.astype(a, dtype=dtype), axis=axis, keepdims=keepdims)
+
+
+def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **rest: Any) -> Any:
+    """``numpy.mean``."""
+    _extra("mean", out=out, **rest)
+    return standard.mean(a if dtype is None else standard.astype(a, dtype=dtype), axis=axis, keepdims=keepdims)
+
+
+def max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, **rest: Any) -> Any:  # noqa: A001  # NumPy's name
+    """``numpy.max``."""
+    _extra("max", out=out, **rest)
+    return standard.max(a, axis=axis, keepdims=keepdims)
+
+
+amax = max
+
+
+def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
+    """``numpy.reshape``, in C order."""
+    if order != "C":
+        raise ArgumentError(f"reshape(order={order!r}) is not supported for Values; only 'C'")
+    return standard.reshape(a, shape=shape)
+
+
+def permute_dims(a: Any, axes: Any = None) -> Any:
+    """``numpy.transpose``: the axes reversed, or in the order given."""
+    return standard.permute_dims(a, axes=tuple(range(a.ndim - 1, -1, -1)) if axes is None else tuple(axes))
+
+
+transpose = permute_dims
+
+
+def matrix_transpose(x: Any) -> Any:
+    """``numpy.matrix_transpose``: the last two axes swapped."""
+    return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def broadcast_to(x: Any, shape: Any) -> Any:
+    """``numpy.broadcast_to``."""
+    return _broadcast_to(x, shape=tuple(shape) if isinstance(shape, list | tuple) else (shape,))
+
+
+def concat(arrays: Any, axis: Any = 0, out: Any = None, **rest: Any) -> Any:
+    """``numpy.concatenate``."""
+    _extra("concat", out=out, **rest)
+    return registry.op("autodiff_ops.concat")(*arrays, axis=axis)
+
+
+concatenate = concat
+
+
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """``numpy.split``: a list of parts."""
+    sections = indices_or_sections
+    if not isinstance(sections, int):
+        sections = tuple(int(s) for s in sections)
+    return list(registry.op("autodiff_ops.split")(x, sections=sections, axis=axis))
+
+
+def expand_dims(a: Any, axis: Any = 0) -> Any:
+    """``numpy.expand_dims``."""
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    n = a.ndim + len(axes)
+    if any(not -n <= ax < n for ax in axes):
+        raise ArgumentError(f"expand_dims: axis {axis} does not exist in {n} dimensions; the shape is {a.shape}")
+    places = {ax % n for ax in axes}
+    sizes = iter(a.shape)
+    return standard.reshape(a, shape=tuple(1 if i in places else next(sizes) for i in range(n)))
+
+
+def squeeze(a: Any, axis: Any = None) -> Any:
+    """``numpy.squeeze``."""
+    axes = tuple(i for i, n in enumerate(a.shape) if n == 1) if axis is None else axis
+    places = {ax % a.ndim for ax in (axes if isinstance(axes, tuple) else (axes,))}
+    if any(a.shape[i] != 1 for i in places):
+        raise ArgumentError(f"squeeze: axis {axis} of shape {a.shape} is not of size 1")
+    return standard.reshape(a, shape=tuple(n for i, n in enumerate(a.shape) if i not in places))
+
+
+def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
+    """``numpy.astype``."""
+    return standard.astype(x, dtype=dtype)
+
+
+# ---- what is told of arrays, and what makes them -----------------------------------------------------------------
+
+
+def _data(function: str) -> Callable[..., Any]:
+    """Return a function of the default backend that is handed raw arrays and dtypes."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        raw = [unwrap(a) for a in args]
+        backend = next((registry.backend_of(type(a)) for a in raw if registry.backend_of(type(a))), None)
+        return getattr((backend or registry.backend()).xp, function)(*raw, **{k: unwrap(v) for k, v in kwargs.items()})
+
+    call.__name__ = function
+    call.__doc__ = f"``numpy.{function}``: about arrays and dtypes, hence without a gradient."
+    return call
+
+
+_ABOUT = ("isdtype", "result_type", "can_cast", "finfo", "iinfo", "shape", "ndim", "size", "iscomplexobj", "isrealobj")
+
+
+def _creator(name: str, backend: Backend | None) -> Callable[..., Any]:
+    def create(*args: Any, **kwargs: Any) -> Any:
+        raw = [unwrap(a) for a in args]
+        like = next((registry.backend_of(type(a)) for a in raw if registry.backend_of(type(a))), None)
+        made = getattr((backend or like or registry.backend()).xp, name)(*raw, **kwargs)
+        return wrap(made, None)
+
+    create.__name__ = name
+    create.__doc__ = f"``numpy.{name}``: a Value that needs no gradient."
+    return create
+
+
+_CREATION = (
+    *("zeros", "ones", "full", "empty", "arange", "linspace", "eye"),
+    *("zeros_like", "ones_like", "full_like", "empty_like"),
+)
+
+
+def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
+    """``numpy.asarray``: a Value as it is, anything else as a Value that needs no gradient."""
+    if type(obj) is Value:
+        return obj if dtype is None else obj.astype(dtype)
+    data, own = registry.asarray(obj, dtype=dtype)
+    return wrap(own.fresh(data) if copy else data, None)
+
+
+# ---- every other name ------------------------------------------------------------------------------------------
+
+#: NumPy's other spellings.
+ALIASES = {
+    "absolute": "abs",
+    "power": "pow",
+    "true_divide": "divide",
+    "mod": "remainder",
+    "conjugate": "conj",
+    "invert": "bitwise_invert",
+    "bitwise_not": "bitwise_invert",
+}
+_PLUGINS = ("autodiff_ops", "autodiff_activations")
+
+
+def _standard_op(name: str) -> Any:
+    name = ALIASES.get(name, name)
+    ops = registry.load().ops
+    return next((ops[f"{plugin}.{name}"] for plugin in _PLUGINS if f"{plugin}.{name}" in ops), None)
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    if name in _CREATION:
+        return _creator(name, None)
+    if name in _ABOUT:
+        return _data(name)
+    op = _standard_op(name)
+    if op is not None:
+        return op
+    # Dtypes and constants: float32, pi, newaxis.
+    found = getattr(registry.backend().xp, name, _ABSENT)
+    if found is not _ABSENT and (isinstance(found, type | float | int) or found is None):
+        return found
+    raise _unknown(name)
+
+
+_ABSENT = object()
+
+
+def _names() -> list[str]:
+    own = [n for n, obj in globals().items() if callable(obj) and not n.startswith("_") and n[0].islower()]
+    return [*own, *ALIASES, *_CREATION, *_ABOUT, *(op.name for op in registry.load().ops.values())]
+
+
+def _unknown(name: str) -> UnknownOpError:
+    return UnknownOpError(
+        f"autodiff.numpy has no {name!r}: no op of that name is registered.{nearest(name, _names())} To add it, see "
+        f"'Writing an op' in the documentation."
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_names()})
+
+
+class _Recorded:
+    """`autodiff.numpy` as rules of a recorded pass see it: what they create lives on the backend of their arrays."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _CREATION:
+            found = _creator(name, self._backend)
+        elif name in globals():
+            found = globals()[name]
+        else:
+            found = __getattr__(name)
+        setattr(self, name, found)
+        return found
+
+
+_recorded: dict[str, _Recorded] = {}
+
+
+def recorded_xp(backend: Backend) -> Any:
+    """Return the namespace that a rule is handed as ``xp`` in a pass that is itself recorded."""
+    if backend.name not in _recorded:
+        _recorded[backend.name] = _Recorded(backend)
+    return _recorded[backend.name]
+
+
+# ---- NumPy's protocols -----------------------------------------------------------------------------------------
+
+_REDUCTIONS = {"add": "sum", "maximum": "max"}
+
+
+def array_ufunc(ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
+    """Answer ``np.tanh(v)`` and ``ndarray * v``."""
+    name = ufunc.__name__
+    if method == "__call__":
+        op = _standard_op(name)
+        if op is None:
+            _no_op(f"numpy.{name}", name)
+        if kwargs:
+            _refuse(f"numpy.{name}", kwargs)
+        return op(*inputs)
+    if method == "reduce" and name in _REDUCTIONS:
+        return globals()[_REDUCTIONS[name]](*inputs, **{"axis": 0, **kwargs})
+    raise UnknownOpError(f"numpy.{name}.{method}() has no op for Values; call the function instead of its method")
+
+
+def array_function(function: Any, args: Any, kwargs: Any) -> Any:
+    """Answer ``np.sum(v, axis=0)`` and ``np.concatenate([v, w])``."""
+    name = function.__name__
+    found = globals().get(name)
+    if found is None or name in _NOT_NUMPY:
+        try:
+            found = __getattr__(name)
+        except UnknownOpError:
+            _no_op(f"{function.__module__}.{name}", name)
+    return found(*args, **kwargs)
+
+
+#: Public names of this module that are not NumPy's.
+_NOT_NUMPY = ("recorded_xp", "array_ufunc", "array_function", "namespace", "nearest", "registry", "standard")
+
+
+def namespace() -> Any:
+    """Return this module, for ``Value.__array_namespace__``."""
+    import autodiff.numpy
+
+    return autodiff.numpy
+
+
+def _no_op(called: str, name: str) -> NoReturn:
+    raise UnknownOpError(
+        f"{called} was given a Value and has no op.{nearest(name, _names())} For a result without a gradient pass "
+        f"value.data; to add the op, see 'Writing an op' in the documentation."
+    )
+
+
+def _refuse(called: str, kwargs: dict[str, Any]) -> NoReturn:
+    raise ArgumentTypeError(f"{called}({next(iter(kwargs))}=...) is not supported for Values; leave it out")

@@ -1,0 +1,502 @@
+"""`Op`: one operation, its kernel and its rules; calling it runs the kernel and records a `Node`.
+
+Three call paths do the same thing: `Op.unary` and `Op.binary` for one or two arrays without attributes, which
+is what operators are, and `Op.__call__` for everything.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
+
+from autodiff.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    AutodiffError,
+    GradientTypeError,
+    IndexingError,
+    KernelError,
+    RegistrationError,
+    RuleError,
+    nearest,
+)
+from autodiff.graph import Node, Watch
+from autodiff.modes import DEBUG, NO_GRAD, mode
+from autodiff.registry import PYTHON_SCALARS, registry
+from autodiff.rule import BOTH, FIRST, MISSING, NOTHING, OUTPUT, SECOND, Plan, select
+from autodiff.value import Value, unwrap, wrap
+
+__all__ = ["REQUIRED", "Op", "ops_of"]
+
+#: The default of an attribute that has none.
+REQUIRED: Any = object()
+
+_SPECIAL = NO_GRAD | DEBUG
+_new = object.__new__
+
+
+class Op:
+    """One operation of arrays: immutable, callable, registered under ``plugin.name``.
+
+    Made by the declarations `elementwise`, `linear`, `primitive`; not by hand.
+
+    Attributes
+    ----------
+    id, name, plugin, module : str
+        ``"autodiff_ops.tanh"``, ``"tanh"``, ``"autodiff_ops"``, ``"autodiff_ops.elementwise.exponential"``.
+    kind : str
+        The declaration that made it.
+    inputs : tuple of str
+        Names of the array inputs; `variadic` is the name of ``*xs`` if there is one.
+    attrs : dict
+        Keyword attributes and their defaults.
+    vjps, joint_vjp, jvps, joint_jvp
+        The rules.
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        self.id: str
+        self.name: str
+        self.plugin: str
+        self.module: str
+        self.kind: str
+        self.inputs: tuple[str, ...]
+        self.variadic: str | None
+        self.attrs: dict[str, Any]
+        self.residuals: tuple[str, ...]
+        self.function: Callable[..., Any]
+        self.takes_xp: bool
+        self.method: bool
+        self.broadcasts: bool  # its inputs broadcast against each other, wholly (elementwise)
+        self.core_ndims: tuple[int, ...] | None  # or but for these last dimensions (a gufunc signature)
+        self.multiplies: bool  # its rules are partial derivatives
+        self.vjps: tuple[Any, ...]
+        self.joint_vjp: Any
+        self.jvps: tuple[Any, ...]
+        self.joint_jvp: Any
+        self.samples: tuple[Any, ...]
+        self.c: str | None
+        self.c_partials: tuple[str, ...]
+        self.batching: Any
+        self.__dict__.update(fields)
+        self.own_kernels: dict[str, Callable[..., Any]] = {}
+        self._kernels: dict[Any, Any] = {}
+        self._plans: dict[int, Plan] = {}
+        # An op of at most two inputs and no attributes: called through the short paths.
+        self._short = not (self.attrs or self.residuals or self.variadic or self.joint_vjp) and len(self.inputs) < 3
+
+    # ---- calling ----------------------------------------------------------------------------------------
+
+    def unary(self, a: Any) -> Any:
+        """Apply to one array, without attributes."""
+        if type(a) is not Value:
+            return self(a)
+        x = a._data
+        kernel = self._kernels.get(type(x))
+        if kernel is None or not self._short:
+            return self(a)
+        try:
+            y = kernel(x)
+        except Exception as exc:
+            self._refused(exc, (x,), {})
+        edge = a._edge
+        if edge is None or mode() & _SPECIAL:
+            return self._record((x,), (edge,), y, (), {})
+        plan = self._plans.get(1) or self._plan(1, 1)
+        if not plan.wrt:
+            return wrap(y, None)
+        keep = plan.keep
+        if keep == OUTPUT:
+            saved = y
+        elif keep == FIRST:
+            saved = x
+        else:
+            saved = None if keep == NOTHING else plan.collect((x,), y, (), {}, registry.backend_of(type(x)))
+        value = _new(Value)
+        value._data = y
+        value._edge = Node(plan, (edge,), saved, y.shape, y.dtype, type(y))
+        return value
+
+    def binary(self, a: Any, b: Any) -> Any:
+        """Apply to two arrays, without attributes: the path of every operator."""
+        if type(a) is Value:
+            x1 = a._data
+            edge1 = a._edge
+        else:
+            x1 = a
+            edge1 = None
+        if type(b) is Value:
+            x2 = b._data
+            edge2 = b._edge
+        else:
+            x2 = b
+            edge2 = None
+        t = type(x1)
+        kernel = self._kernels.get(t if t is type(x2) else (t, type(x2)))
+        if kernel is None or not self._short:
+            return self(a, b)
+        try:
+            y = kernel(x1, x2)
+        except Exception as exc:
+            self._refused(exc, (x1, x2), {})
+        if edge1 is None:
+            if edge2 is None:
+                return wrap(y, None) if type(a) is Value or type(b) is Value else y
+            mask = 2
+            edges: tuple[Any, ...] = (edge2,)
+        elif edge2 is None:
+            mask = 1
+            edges = (edge1,)
+        else:
+            mask = 3
+            edges = (edge1, edge2)
+        if mode() & _SPECIAL:
+            return self._record((x1, x2), (edge1, edge2), y, (), {})
+        plan = self._plans.get(mask) or self._plan(mask, 2)
+        if len(plan.wrt) != len(edges):
+            return self._record((x1, x2), (edge1, edge2), y, (), {})
+        keep = plan.keep
+        if keep == NOTHING:
+            saved: Any = None
+        elif keep == BOTH:
+            saved = (x1, x2)
+        elif keep == SECOND:
+            saved = x2
+        elif keep == FIRST:
+            saved = x1
+        elif keep == OUTPUT:
+            saved = y
+        else:
+            saved = plan.collect((x1, x2), y, (), {}, self._backend((x1, x2)))
+        value = _new(Value)
+        value._data = y
+        value._edge = Node(plan, edges, saved, y.shape, y.dtype, type(y))
+        return value
+
+    def __call__(self, *args: Any, **attrs: Any) -> Any:
+        if not attrs and self._short and len(args) == len(self.inputs):
+            # The short paths come back here only for what they do not know yet.
+            key = self._key([unwrap(a) for a in args])
+            if key in self._kernels:
+                if len(args) == 2:
+                    return self.binary(*args)
+                if type(args[0]) is Value:
+                    return self.unary(args[0])
+        if len(args) != len(self.inputs) and (self.variadic is None or len(args) < len(self.inputs)):
+            raise ArgumentTypeError(
+                f"{self.id!r} takes {len(self.inputs)} arrays by position, {self.signature}; it was given {len(args)}. "
+                f"Attributes are given by keyword."
+            )
+        if self.attrs or attrs:
+            attrs = self._bind(attrs)
+        xs = [unwrap(a) for a in args]
+        kernel, xs = self._find_kernel(xs)
+        try:
+            y = kernel(*xs, **attrs)
+        except Exception as exc:
+            self._refused(exc, xs, attrs)
+        residuals: tuple[Any, ...] = ()
+        if self.residuals:
+            y, *rest = y
+            residuals = tuple(rest)
+        if any([type(a) is Value for a in args]):
+            return self._record(xs, [a._edge if type(a) is Value else None for a in args], y, residuals, attrs)
+        return y
+
+    def method_call(self, value: Value, *args: Any, **attrs: Any) -> Any:
+        """Apply as a method of `value`: attributes may be given by position, in the order of the signature."""
+        others = len(self.inputs) - 1
+        names = [*self.attrs][: len(args) - others] if len(args) > others else []
+        if len(args) > others + len(names):
+            raise ArgumentTypeError(f"Value.{self.name} takes {self.signature}; it was given {len(args)} arguments")
+        return self(value, *args[:others], **dict(zip(names, args[others:], strict=True)), **attrs)
+
+    def _record(self, xs: Any, edges: Any, y: Any, residuals: Any, attrs: dict[str, Any]) -> Any:
+        """Hand out the result of the kernel as Values, and leave a node behind if a gradient is to flow."""
+        several = type(y) in (tuple, list)
+        mask = 0
+        if not mode() & NO_GRAD:
+            for i, edge in enumerate(edges):
+                if edge is not None:
+                    mask |= 1 << i
+        plan = self._plan(mask, len(xs)) if mask else None
+        if plan is None or not plan.wrt:
+            return tuple([wrap(out, None) for out in y]) if several else wrap(y, None)
+        backend = self._backend(y if several else (y,))
+        flows = [registry.kind(out.dtype, backend) in ("float", "complex") for out in (y if several else (y,))]
+        if not any(flows):
+            return tuple([wrap(out, None) for out in y]) if several else wrap(y, None)
+        saved = plan.collect(xs, tuple(y) if several else y, residuals, attrs, self._backend(xs))
+        kept = tuple([edges[i] for i in plan.wrt])
+        if not several:
+            node = Node(plan, kept, saved, y.shape, y.dtype, type(y))
+            if mode() & DEBUG:
+                _watch_for_debug(node)
+            return wrap(y, node)
+        node = Node(plan, kept, saved, tuple([out.shape for out in y]), None, tuple)
+        if mode() & DEBUG:
+            _watch_for_debug(node)
+        return tuple([
+            wrap(out, select(node, i, out) if flow else None) for i, (out, flow) in enumerate(zip(y, flows, strict=True))
+        ])
+
+    def _plan(self, mask: int, count: int) -> Plan:
+        key = mask if self.variadic is None else mask | 1 << count
+        plan = self._plans.get(key)
+        if plan is None:
+            if self.joint_vjp is None:
+                for i, rule in enumerate(self.vjps):
+                    if mask >> i & 1 and rule is MISSING:
+                        raise RuleError(
+                            f"{self.id!r} has no gradient rule for {self.inputs[i]!r}, which needs a gradient. "
+                            f"Detach that argument, or declare a rule (None says that it is not differentiable)."
+                        )
+            plan = self._plans[key] = Plan(self, mask, count)
+        return plan
+
+    def _bind(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Complete the attributes by their defaults."""
+        bound = {**self.attrs, **attrs}
+        if len(bound) != len(self.attrs):
+            unknown = next(name for name in attrs if name not in self.attrs)
+            raise ArgumentTypeError(
+                f"{self.id!r} has no attribute {unknown!r}.{nearest(unknown, self.attrs)} Its signature is {self.signature}."
+            )
+        for name, attr in bound.items():
+            if attr is REQUIRED:
+                raise ArgumentTypeError(f"{self.id!r} needs the attribute {name!r}: its signature is {self.signature}.")
+            if type(attr) is Value:
+                if attr.requires_grad:
+                    raise GradientTypeError(
+                        f"{self.id!r}: the attribute {name!r} is a Value that needs a gradient; attributes are never "
+                        f"differentiable. Pass {name}.detach(), or its number."
+                    )
+                bound[name] = attr._data
+        return bound
+
+    # ---- kernels ----------------------------------------------------------------------------------------
+
+    def kernel(self, backend: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Declare, beside the op, a kernel for one backend; it takes what the generic one takes, but no ``xp``.
+
+        Another package adds one through the hook ``register_kernels``.
+        """
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            if backend in self.own_kernels:
+                raise RegistrationError(f"{self.id!r} declares two kernels for the backend {backend!r}")
+            self.own_kernels[backend] = function
+            self.forget_kernels()
+            return function
+
+        return declare
+
+    def forget_kernels(self) -> None:
+        """Look kernels up again: the registry has changed."""
+        self._kernels.clear()
+
+    def kernel_on(self, backend: Any, array_type: type) -> Callable[..., Any]:
+        """Return the kernel for arrays of `array_type` of `backend`, best first.
+
+        Raises
+        ------
+        KernelError
+            There is none, not even a generic one.
+        """
+        if array_type in backend.scalar_types:
+            found = backend.kernel_for(self, array_type)
+            if found is not None:
+                return found  # type: ignore[no-any-return]  # Backend is Any here: it comes from a plugin
+        found = (
+            registry.kernels.get((self.id, backend.name))
+            or self.own_kernels.get(backend.name)
+            or backend.kernel_for(self, array_type)
+        )
+        if found is not None:
+            return found  # type: ignore[no-any-return]  # as above
+        if self.takes_xp:
+            return partial(self.function, backend.xp)
+        found = getattr(backend.xp, self.name, None)
+        if found is None:
+            raise KernelError(
+                f"{self.id!r} has no kernel for the backend {backend.name!r}: its library has no function "
+                f"{self.name!r}, and the op declares no generic kernel. Kernels exist for: {self.kernel_origins()}."
+            )
+        return found  # type: ignore[no-any-return]  # as above
+
+    def kernel_origins(self) -> str:
+        """List the backends that have a kernel, and whose it is."""
+        rows = []
+        for name, backend in registry.load().backends.items():
+            if (self.id, name) in registry.kernels:
+                rows.append(f"{name} ({registry.kernel_origins[self.id, name]})")
+            elif name in self.own_kernels:
+                rows.append(f"{name} (its own)")
+            elif self.takes_xp:
+                rows.append(f"{name} (generic)")
+            elif backend.unavailable() is None and hasattr(backend.xp, self.name):
+                rows.append(f"{name} (xp.{self.name})")
+        return ", ".join(rows) or "none"
+
+    def _key(self, xs: list[Any]) -> Any:
+        """Return what a kernel is cached under: one type if all have it, else the types."""
+        types = tuple(map(type, xs)) if self.variadic is None else frozenset(map(type, xs))
+        if len(types) == 2 and self.variadic is None:
+            t1, t2 = types
+            return t1 if t1 is t2 else types
+        return next(iter(types)) if len(types) == 1 else types
+
+    def _find_kernel(self, xs: list[Any]) -> tuple[Any, list[Any]]:
+        """Return the kernel and the arrays for it, lists and foreign arrays converted."""
+        key = self._key(xs)
+        kernel = self._kernels.get(key)
+        if kernel is not None:
+            return kernel, xs
+        known = [x for x in xs if type(x) in PYTHON_SCALARS or registry.backend_of(type(x)) is not None]
+        converted = len(known) != len(xs)
+        backend = registry.common_backend(known, repr(self.id))
+        if converted or all(type(x) in PYTHON_SCALARS for x in xs):
+            xs = [x if any(x is k for k in known) and len(xs) > 1 else self._convert(i, x, backend) for i, x in enumerate(xs)]
+        types = {type(x) for x in xs if type(x) not in PYTHON_SCALARS}
+        array_type = next((t for t in types if t not in backend.scalar_types), next(iter(types), float))
+        kernel = self.kernel_on(backend, array_type)
+        if not converted and types:
+            self._kernels[self._key(xs)] = kernel
+        return kernel, xs
+
+    def _convert(self, i: int, x: Any, backend: Any) -> Any:
+        if isinstance(x, str | bytes | dict | set) or x is None:
+            known = ", ".join(registry.backends)
+            raise ArgumentTypeError(
+                f"{self.id!r}: argument {i} is {x!r:.60} of type {type(x).__name__}; it takes Values, numbers, "
+                f"lists of numbers and arrays of the backends {known}"
+            )
+        try:
+            return backend.asarray(x)
+        except AutodiffError as exc:
+            exc.add_note(f"while converting argument {i} of {self.id!r}")
+            raise
+
+    def _backend(self, arrays: Any) -> Any:
+        for x in arrays:
+            if type(x) not in PYTHON_SCALARS:
+                return registry.backend_of(type(x))
+        return registry.backend()
+
+    def _refused(self, exc: Exception, xs: Any, attrs: dict[str, Any]) -> NoReturn:
+        """Raise what the kernel raised, saying which op was given what."""
+        given = ", ".join(
+            f"{name}: {_brief(x)}"
+            for name, x in zip(self.inputs + tuple(f"#{i}" for i in range(len(self.inputs), len(xs))), xs, strict=False)
+        )
+        options = "".join(f", {name}={attr!r:.80}" for name, attr in attrs.items())
+        if isinstance(exc, AutodiffError):
+            exc.add_note(f"in {self.id!r}, given {given}{options}")
+            raise exc
+        message = f"{self.id!r} was given {given}{options}: {exc}"
+        for caught, raised in (
+            (IndexError, IndexingError if not isinstance(exc, ValueError) else AxisArgumentError),
+            (TypeError, ArgumentTypeError),
+            (ValueError, KernelError),
+        ):
+            # A subclass of its own, LinAlgError for one, is what callers expect to catch: it stays.
+            if isinstance(exc, caught) and type(exc).__name__ in _REPLACED:
+                raise raised(message) from exc
+        exc.add_note(message)
+        raise exc
+
+    # ---- description ------------------------------------------------------------------------------------
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether any input has a rule."""
+        return self.joint_vjp is not None or any(r is not None and r is not MISSING for r in self.vjps)
+
+    @property
+    def signature(self) -> str:
+        """The call as one would write it: ``sum(x, *, axis=None, keepdims=False)``."""
+        parts = [*self.inputs, *([f"*{self.variadic}"] if self.variadic else [])]
+        if self.attrs and not self.variadic:
+            parts.append("*")
+        parts += [name if default is REQUIRED else f"{name}={default!r}" for name, default in self.attrs.items()]
+        return f"{self.name}({', '.join(parts)})"
+
+    def difference(self, other: Any) -> str:
+        """Say in a few words how the declaration of `other` differs."""
+        pairs = [(f, getattr(self, f), getattr(other, f, None)) for f in ("module", "kind", "signature")]
+        told = [f"{name} {mine!r} against {theirs!r}" for name, mine, theirs in pairs if mine != theirs]
+        return f" ({', '.join(told)})" if told else " (the same signature, another object)"
+
+    def __repr__(self) -> str:
+        return f"<op {self.id}: {self.signature}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _op_by_id, (self.id,)
+
+    def __copy__(self) -> Op:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Op:
+        return self
+
+
+def ops_of(*modules: Any) -> list[Any]:
+    """Return the ops that `modules` declare, in order: what a plugin's ``register_ops`` registers.
+
+    Examples
+    --------
+    >>> from autodiff.extend import ops_of
+    >>> import autodiff_ops.random
+    >>> ops_of(autodiff_ops.random)
+    [<op autodiff_ops.dropout: dropout(x, *, p=0.5, generator=None)>]
+    """
+    return [
+        obj
+        for module in modules
+        for obj in vars(module).values()
+        if hasattr(type(obj), "forget_kernels") and obj.module == module.__name__
+    ]
+
+
+class AxisArgumentError(ArgumentError, IndexingError):
+    """An axis does not fit the array; a ValueError and an IndexError, as NumPy's own is."""
+
+
+_REPLACED = frozenset({
+    *("TypeError", "ValueError", "IndexError", "AxisError"),
+    *("UFuncTypeError", "_UFuncNoLoopError", "_UFuncInputCastingError", "_UFuncOutputCastingError"),
+})
+
+
+def _op_by_id(op_id: str) -> Any:
+    return registry.op(op_id)
+
+
+def _brief(x: Any) -> str:
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return f"shape {tuple(x.shape)} {x.dtype}"
+    return f"{type(x).__name__} {x!r:.40}"
+
+
+def _watch_for_debug(node: Node) -> None:
+    """Remember who called, and what the saved arrays look like now."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and (frame.f_globals.get("__name__") or "").split(".")[0] in ("autodiff", node.plan.op.plugin):
+        frame = frame.f_back
+    if node.watch is None:
+        node.watch = Watch()
+    if frame is not None:
+        node.watch.line = f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
+    node.watch.fingerprint = fingerprint(node)
+
+
+def fingerprint(node: Node) -> Any:
+    """Return something that changes when an array that `node` saved does."""
+    saved = node.saved
+    prints = []
+    for item in saved if type(saved) is tuple else (saved,):
+        backend = registry.backend_of(type(item))
+        prints.append(None if backend is None else backend.fingerprint(item))
+    return prints

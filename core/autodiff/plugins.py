@@ -1,0 +1,245 @@
+"""Plugins: from entry points of the group ``autodiff`` to the registry.
+
+- `load_all`: what the registry calls when it is first asked something.
+- `load_plugin`: one plugin, a module or any object with hooks, by hand.
+- `records`: what was found, and what became of it.
+
+A plugin that fails is reported by name and the rest keep working. pluggy's own loader is not used: one broken
+plugin takes it down, and it skips a second package with the same entry-point name without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from autodiff import hookspecs
+from autodiff.errors import PluginError, PluginWarning
+from autodiff.registry import Registry, registry
+
+__all__ = ["GROUP", "PluginRecord", "load_all", "load_plugin", "records"]
+
+GROUP = "autodiff"
+DISTRIBUTION = "autodiff-toolkit"
+
+_HOOKS = ("register_backends", "register_ops", "register_kernels")
+
+
+@dataclass
+class PluginRecord:
+    """One entry point and what became of it: ``"loaded"``, ``"disabled"``, ``"failed"`` or ``"empty"``."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str = ""
+    status: str = "loaded"
+    cause: str = ""
+    brought: list[str] = field(default_factory=list)
+
+    @property
+    def origin(self) -> str:
+        """The name to use in messages."""
+        return f"{self.distribution} {self.version}".strip() if self.distribution else self.module
+
+
+#: Every plugin that was found, in the order of loading.
+records: list[PluginRecord] = []
+
+_manager: Any = None
+
+
+def _new_manager() -> Any:
+    manager = pluggy.PluginManager("autodiff")
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = registry) -> list[PluginRecord]:
+    """Load every plugin that is installed and not switched off; return what became of each.
+
+    ``AUTODIFF_DISABLE_PLUGINS=a,b`` skips, before their import, the plugins with these module names,
+    entry-point names or distribution names; ``AUTODIFF_PLUGIN_AUTOLOAD=0`` skips all that autodiff does not
+    ship itself.
+
+    Warns
+    -----
+    PluginWarning
+        A plugin failed, brought nothing, misspelt a hook, or shares its entry-point name with another.
+    """
+    global _manager
+    _manager = _new_manager()
+    records.clear()
+    disabled = {name.strip() for name in os.environ.get("AUTODIFF_DISABLE_PLUGINS", "").split(",") if name.strip()}
+    autoload = os.environ.get("AUTODIFF_PLUGIN_AUTOLOAD", "1") != "0"
+    found = list(entry_points(group=GROUP) if points is None else points)
+    # Ours first: methods and messages go by them. Otherwise by name, so that every process sees one order.
+    found.sort(key=lambda p: (_distribution(p)[0] != DISTRIBUTION, p.name, p.value))
+    seen: dict[str, PluginRecord] = {}
+    for point in found:
+        distribution, version = _distribution(point)
+        record = PluginRecord(point.name, point.value, distribution, version)
+        if any(r.name == point.name and r.module == point.value and r.distribution == distribution for r in records):
+            continue  # the same distribution found twice on the path, as editable installs are
+        records.append(record)
+        if disabled & {point.value, point.value.partition(":")[0], point.name, distribution}:
+            record.status, record.cause = "disabled", "AUTODIFF_DISABLE_PLUGINS"
+            continue
+        if not autoload and distribution != DISTRIBUTION:
+            record.status, record.cause = "disabled", "AUTODIFF_PLUGIN_AUTOLOAD=0"
+            continue
+        if point.name in seen:
+            _warn(
+                f"Two plugins have the entry-point name {point.name!r}: {seen[point.name].module!r} of "
+                f"{seen[point.name].origin!r} and {point.value!r} of {record.origin!r}. Both are loaded; ask one of the "
+                f"authors to rename theirs."
+            )
+        seen.setdefault(point.name, record)
+        try:
+            plugin = point.load()
+        except Exception as exc:  # noqa: BLE001  # whatever a stranger's import raises must not take the rest down
+            _failed(record, exc)
+            continue
+        _register(plugin, record, into)
+    return records
+
+
+def load_plugin(plugin: Any, name: str | None = None) -> PluginRecord:
+    """Load one plugin by hand: a module, or any object with hooks. For notebooks and tests.
+
+    Parameters
+    ----------
+    plugin : module or object
+        What an entry point would name.
+    name : str, optional
+        A name for messages.
+
+    Raises
+    ------
+    PluginError
+        It fails, brings nothing, or misspells a hook.
+
+    Examples
+    --------
+    >>> from autodiff.plugins import load_plugin
+    >>> import autodiff_activations
+    >>> load_plugin(autodiff_activations).status  # loaded already: registering the same again is a no-op
+    'loaded'
+    """
+    global _manager
+    registry.load()
+    if _manager is None:
+        _manager = _new_manager()
+    module = getattr(plugin, "__name__", type(plugin).__name__)
+    record = PluginRecord(name or module, module, "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PluginWarning)
+        try:
+            _register(plugin, record, registry)
+        except PluginWarning as warning:
+            raise PluginError(str(warning)) from warning.__cause__
+    records.append(record)
+    registry.changed()
+    return record
+
+
+def _register(plugin: Any, record: PluginRecord, into: Registry) -> None:
+    """Run the hooks of one plugin; undo what it registered if one of them fails."""
+    spec = getattr(plugin, "__spec__", None)
+    if getattr(spec, "_initializing", False):
+        _failed(
+            record,
+            PluginError(
+                f"{record.module!r} is still being imported: its import used autodiff's registry (it created a Value, or "
+                f"called an op). Move that into a function."
+            ),
+        )
+        return
+    if not _manager.is_registered(plugin):
+        try:
+            _manager.register(plugin, name=f"{record.origin}:{record.name}:{record.module}:{id(plugin)}")
+        except Exception as exc:  # noqa: BLE001  # pluggy validates hooks here: the fault is the plugin's
+            _failed(record, exc)
+            return
+    pending = _misspelt(plugin)
+    if pending:
+        record.cause = f"no such hook: {', '.join(pending)}"
+        _warn(
+            f"The plugin {record.name!r} ({record.origin}) implements {', '.join(map(repr, pending))}, which is no hook of "
+            f"autodiff. The hooks are {', '.join(_HOOKS)}."
+        )
+    before = [dict(table) for table in into._tables()]
+    names = {name: list(ops) for name, ops in into.names.items()}
+    try:
+        for hook_name in _HOOKS:
+            for implementation in getattr(_manager.hook, hook_name).get_hookimpls():
+                if implementation.plugin is plugin:
+                    _call(implementation, hook_name, record, into)
+    except Exception as exc:  # noqa: BLE001  # as above
+        for table, old in zip(into._tables(), before, strict=True):
+            table.clear()
+            table.update(old)
+        into.names.clear()
+        into.names.update(names)
+        into.changed()
+        _manager.unregister(plugin)
+        _failed(record, exc)
+        return
+    if not record.brought:
+        record.status = "empty"
+        record.cause = record.cause or "it registered nothing"
+        if not pending:
+            _warn(
+                f"The plugin {record.name!r} ({record.origin}, {record.module}) registered nothing. It needs a function "
+                f"marked @hookimpl, for instance `def register_ops(register)`, at the place that its entry point names."
+            )
+
+
+def _call(implementation: Any, hook_name: str, record: PluginRecord, into: Registry) -> None:
+    def register(*args: Any, override: bool = False) -> None:
+        if hook_name == "register_ops":
+            into.register_op(*args, origin=record.origin, override=override)
+            record.brought.append(args[0].id)
+        elif hook_name == "register_kernels":
+            into.register_kernel(*args, origin=record.origin, override=override)
+            record.brought.append(f"kernel of {args[0] if isinstance(args[0], str) else args[0].id} for {args[1]}")
+        else:
+            into.register_backend(*args, origin=record.origin, override=override)
+            record.brought.append(f"backend {args[0].name}")
+
+    arguments = {"register": register}
+    implementation.function(*[arguments[name] for name in implementation.argnames])
+
+
+def _misspelt(plugin: Any) -> list[str]:
+    """Return the names of the plugin's hook implementations that no specification has."""
+    callers = _manager.get_hookcallers(plugin) or []
+    return [caller.name for caller in callers if not caller.has_spec()]
+
+
+def _failed(record: PluginRecord, exc: BaseException) -> None:
+    record.status = "failed"
+    record.cause = f"{type(exc).__name__}: {exc}"
+    record.brought.clear()
+    _warn(
+        f"The plugin {record.name!r} ({record.origin}, {record.module}) failed and is skipped: {record.cause}. Mend or "
+        f"uninstall it, or set AUTODIFF_DISABLE_PLUGINS={record.name}.",
+        exc,
+    )
+
+
+def _warn(message: str, cause: BaseException | None = None) -> None:
+    warning = PluginWarning(message)
+    warning.__cause__ = cause
+    warnings.warn(warning, stacklevel=2)
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    dist = point.dist
+    return (dist.metadata["Name"] or "", dist.version) if dist is not None else ("", "")

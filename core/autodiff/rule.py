@@ -1,0 +1,312 @@
+"""Gradient rules: what a rule names decides what is kept; a `Plan` is that decision, worked out once.
+
+- `Rule`: a function whose parameters are matched by name.
+- `Plan`: for one op and one set of inputs that need a gradient: what to save from the forward pass, and how
+  to pull a cotangent back through it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from autodiff.errors import RegistrationError, RuleError
+from autodiff.graph import Node
+from autodiff.registry import registry
+from autodiff.value import standard, wrap
+
+__all__ = ["IDENTITY", "MISSING", "RESERVED", "SELECT", "Plan", "Rule", "select"]
+
+#: Names that mean something in a rule, hence no input or attribute may have them.
+RESERVED = frozenset({"g", "t", "y", "xp", "needs"})
+
+#: The rule of an input that has none yet; None is the rule of an input that is not differentiable.
+MISSING: Any = object()
+
+_FACTS = ("shape", "dtype", "device")
+
+
+class Rule:
+    """A rule and where each of its parameters comes from.
+
+    A source is ``("g",)``, ``("y",)``, ``("xp",)``, ``("needs",)``, ``("x", i)``, ``("xs",)``,
+    ``("residual", j)``, ``("attr", name)``, or ``("shape" | "dtype" | "device", i)``, where i is the number
+    of the input, None for a variadic one.
+    """
+
+    __slots__ = ("function", "number", "sources")
+
+    def __init__(self, op: Any, rule: Any, role: str) -> None:
+        self.number: complex | None = None
+        self.function: Any = rule
+        self.sources: tuple[tuple[Any, ...], ...] = ()
+        if isinstance(rule, int | float | complex) and role == "partial":
+            self.number = rule
+            return
+        if not callable(rule):
+            raise RegistrationError(f"{op.id!r}: the {role} rule {rule!r} is no function{_or_number(role)}")
+        sources = _sources(op)
+        if role == "partial":
+            del sources["g"]
+        if not role.startswith("joint"):
+            del sources["needs"]
+        try:
+            parameters = inspect.signature(rule).parameters.values()
+        except (TypeError, ValueError):
+            raise RegistrationError(
+                f"{op.id!r}: the parameters of the {role} rule {rule!r} cannot be read; wrap it in a lambda that names them"
+            ) from None
+        for p in parameters:
+            if p.name not in sources or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+                raise RegistrationError(
+                    f"{op.id!r}: the {role} rule {getattr(rule, '__name__', rule)!r} names {str(p)!r}; "
+                    f"a rule's parameters are matched by name, and here they may be {', '.join(sources)}"
+                )
+        self.sources = tuple(sources[p.name] for p in parameters)
+
+
+def _or_number(role: str) -> str:
+    return " and no number" if role == "partial" else ""
+
+
+def _sources(op: Any) -> dict[str, tuple[Any, ...]]:
+    names: dict[str, tuple[Any, ...]] = {name: (name,) for name in ("g", "y", "xp", "needs")}
+    if op.variadic:
+        names[op.variadic] = ("xs",)
+    for i, name in enumerate(op.inputs):
+        names[name] = ("x", i)
+    for j, name in enumerate(op.residuals):
+        names[name] = ("residual", j)
+    for name in op.attrs:
+        names[name] = ("attr", name)
+    for fact in _FACTS:
+        if op.variadic:
+            names[f"{op.variadic}_{fact}"] = (fact, None)
+        for i, name in enumerate(op.inputs):
+            names[f"{name}_{fact}"] = (fact, i)
+    return names
+
+
+# What a plan saves: nothing, one array as it is, the two inputs, or a tuple of whatever its sources say.
+NOTHING, FIRST, SECOND, OUTPUT, BOTH, GENERAL = range(6)
+_SINGLE = {("x", 0): FIRST, ("x", 1): SECOND, ("y",): OUTPUT}
+
+Pull = Callable[[Any, Any], Any]
+
+
+class Plan:
+    """How one op is differentiated with respect to some of its inputs.
+
+    Attributes
+    ----------
+    wrt : tuple of int
+        The inputs that need a gradient, in the order of a node's edges.
+    keep : int
+        What `Op` saves for the pass, one of NOTHING, FIRST, SECOND, OUTPUT, BOTH, GENERAL.
+    pulls, conj_pulls : tuple of callables, or None
+        ``pull(g, saved)`` for each of `wrt`; the second for complex cotangents. None if the rule is joint.
+    joint : callable or None
+        ``joint(g, saved)`` for all inputs of the op together.
+    """
+
+    __slots__ = ("conj_pulls", "count", "joint", "keep", "op", "pulls", "slots", "wrt")
+
+    def __init__(self, op: Any, mask: int, count: int) -> None:
+        self.op = op
+        self.count = count
+        wrt = [i for i in range(count) if mask >> i & 1]
+        self.joint: Pull | None = None
+        self.pulls: tuple[Pull, ...] | None = None
+        self.conj_pulls: tuple[Pull, ...] | None = None
+        if op.joint_vjp is not None:
+            self.wrt = tuple(wrt)
+            rules = [op.joint_vjp]
+        else:
+            self.wrt = tuple(i for i in wrt if op.vjps[i] is not None)
+            rules = [op.vjps[i] for i in self.wrt]
+        # Each source once, in order of appearance; the cotangent and `needs` are not saved.
+        found = dict.fromkeys(s for rule in rules for s in rule.sources if s[0] not in ("g", "needs"))
+        self.slots: tuple[tuple[Any, ...], ...] = tuple(found)
+        if not self.slots:
+            self.keep = NOTHING
+        elif len(self.slots) == 1:
+            self.keep = _SINGLE.get(self.slots[0], GENERAL)
+        else:
+            self.keep = BOTH if self.slots == (("x", 0), ("x", 1)) else GENERAL
+        where = {source: i for i, source in enumerate(self.slots)}
+        single = self.keep in (FIRST, SECOND, OUTPUT)
+        needs = tuple(bool(mask >> i & 1) for i in range(count))
+        if op.joint_vjp is not None:
+            self.joint = _call(op.joint_vjp, where, single, needs)
+        else:
+            self.pulls = tuple(_pull(rule, where, single, op.multiplies, False) for rule in rules)
+            self.conj_pulls = tuple(_pull(rule, where, single, op.multiplies, True) for rule in rules)
+
+    def pull_joint(self, g: Any, saved: Any) -> list[Any]:
+        """Run a joint rule; return the cotangents of `wrt`.
+
+        Raises
+        ------
+        RuleError
+            It returned another number of cotangents than there are inputs.
+        """
+        pulled = self.joint(g, saved)  # type: ignore[misc]  # called only where there is one
+        if type(pulled) not in (tuple, list) or len(pulled) != self.count:
+            shown = f"{len(pulled)} cotangents" if isinstance(pulled, tuple | list) else type(pulled).__qualname__
+            raise RuleError(
+                f"The joint rule of {self.op.id!r} (plugin {self.op.plugin!r}) returned {shown}; expected a tuple of "
+                f"{self.count}, one for each input, None where there is no gradient."
+            )
+        return [pulled[i] for i in self.wrt]
+
+    def collect(self, xs: Any, y: Any, residuals: Any, attrs: dict[str, Any], backend: Any) -> Any:
+        """Gather what the rules name."""
+        if self.keep == NOTHING:
+            return None
+        saved = tuple([self._find(slot, xs, y, residuals, attrs, backend) for slot in self.slots])
+        return saved[0] if self.keep in (FIRST, SECOND, OUTPUT) else saved
+
+    def _find(self, slot: Any, xs: Any, y: Any, residuals: Any, attrs: dict[str, Any], backend: Any) -> Any:
+        match slot[0]:
+            case "x":
+                return xs[slot[1]]
+            case "y":
+                return y
+            case "attr":
+                return attrs[slot[1]]
+            case "residual":
+                return residuals[slot[1]]
+            case "xs":
+                return tuple(xs)
+            case "xp":
+                return backend.xp
+        fact = _fact(slot[0], backend)
+        return tuple([fact(x) for x in xs]) if slot[1] is None else fact(xs[slot[1]])
+
+    def lift(self, node: Node) -> Any:
+        """Return what `node` saved as Values in the graph, so that a recorded pass differentiates through it."""
+        if self.keep == NOTHING:
+            return None
+        single = self.keep in (FIRST, SECOND, OUTPUT)
+        saved = [
+            self._lift_one(slot, item, node)
+            for slot, item in zip(self.slots, (node.saved,) if single else node.saved, strict=True)
+        ]
+        return saved[0] if single else tuple(saved)
+
+    def _lift_one(self, slot: Any, item: Any, node: Node) -> Any:
+        edges = dict(zip(self.wrt, node.edges, strict=True))
+        match slot[0]:
+            case "x":
+                return wrap(item, edges[slot[1]]) if slot[1] in edges else item
+            case "xs":
+                return tuple([wrap(x, edges[i]) if i in edges else x for i, x in enumerate(item)])
+            case "y":
+                if type(item) is tuple:
+                    return tuple([wrap(y, select(node, i, y)) for i, y in enumerate(item)])
+                return wrap(item, node)
+            case "xp":
+                own: Any = registry.backend_of(node.edges[0].type)
+                return registry.recorded_xp(own)
+        return item
+
+
+def _fact(name: str, backend: Any) -> Callable[[Any], Any]:
+    """Return a function that tells shape, dtype or device of an input, Python's numbers included."""
+    if name == "shape":
+        return lambda x: getattr(x, "shape", ())
+    if name == "dtype":
+        return lambda x: getattr(x, "dtype", type(x))
+    return lambda x: f"{backend.name}:{backend.device(x)}" if hasattr(x, "dtype") else None
+
+
+def _call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool, ...] = ()) -> Pull:
+    """Return ``call(g, saved)`` that hands `rule` what it names."""
+    function: Any = rule.function
+    sources = rule.sources
+    if sources == (("g",),):
+        return lambda g, saved: function(g)
+    if single:
+        if sources[0] == ("g",) and len(sources) == 2:
+            return lambda g, saved: function(g, saved)
+        if len(sources) == 1:
+            return lambda g, saved: function(saved)
+        return lambda g, saved: function(*[g if s == ("g",) else saved for s in sources])
+    # -1 is the cotangent, -2 is `needs`: neither is saved.
+    picks = [-1 if s == ("g",) else -2 if s == ("needs",) else where[s] for s in sources]
+    if len(picks) == 1:
+        first = picks[0]
+        return lambda g, saved: function(saved[first] if first >= 0 else needs)
+    if len(picks) == 2 and picks[0] == -1 and picks[1] >= 0:
+        second = picks[1]
+        return lambda g, saved: function(g, saved[second])
+
+    def call(g: Any, saved: Any) -> Any:
+        return function(*[saved[k] if k >= 0 else g if k == -1 else needs for k in picks])
+
+    return call
+
+
+def _pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool, conj: bool) -> Pull:
+    """Return ``pull(g, saved)``: the rule itself, or the product of the cotangent with a partial derivative."""
+    if not multiplies:
+        return _call(rule, where, single)
+    number = rule.number
+    if number is not None:
+        factor: Any = number.conjugate() if conj else number
+        if factor == 1:
+            return _same
+        return _negated if factor == -1 else lambda g, saved: g * factor
+    if not rule.sources:
+        constant = rule.function
+        return (lambda g, saved: g * _conj(constant())) if conj else lambda g, saved: g * constant()
+    partial = _call(rule, where, single)
+    if conj:
+        return lambda g, saved: g * _conj(partial(g, saved))
+    if single and len(rule.sources) == 1:
+        # The most frequent shape of all, tanh's for one: spare it a call.
+        function: Any = rule.function
+        return lambda g, saved: g * function(saved)
+    return lambda g, saved: g * partial(g, saved)
+
+
+def _same(g: Any, saved: Any) -> Any:
+    return g
+
+
+def _negated(g: Any, saved: Any) -> Any:
+    return -g
+
+
+def _conj(p: Any) -> Any:
+    return p.conjugate() if isinstance(p, int | float | complex) else standard.conj(p)
+
+
+class _Internal:
+    """Stands where an op would, for nodes that the engine makes itself."""
+
+    def __init__(self, name: str) -> None:
+        self.id = f"autodiff.{name}"
+        self.name = name
+        self.plugin = "autodiff"
+        self.inputs = ("x",)
+        self.variadic = self.core_ndims = self.joint_vjp = None
+        self.broadcasts = self.multiplies = False
+        self.residuals: tuple[str, ...] = ()
+        self.attrs: dict[str, Any] = {}
+        self.vjps = (Rule(self, lambda g: g, "vjp"),)
+
+
+#: The plan of a node that passes its cotangent on: transforms differentiate for such a node of their own.
+IDENTITY = Plan(_Internal("identity"), 1, 1)
+
+#: The plan of a node that selects one of several outputs: the backward pass puts its cotangent into the place
+#: ``saved`` of its edge.
+SELECT = Plan(_Internal("select"), 1, 1)
+
+
+def select(node: Node, index: int, output: Any) -> Node:
+    """Make the edge of one output of a node that has several."""
+    return Node(SELECT, (node,), index, output.shape, output.dtype, type(output))
+

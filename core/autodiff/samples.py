@@ -1,0 +1,77 @@
+"""Samples: on what inputs an op is to be tested, written beside its declaration.
+
+- `Array`: a random array to be drawn, by shape, range and kind.
+- `Sample`: inputs and attributes of one call.
+- `unary`, `binary`: the usual set for an elementwise op on a domain.
+
+This is data, which `autodiff.testing` turns into arrays: the core knows no array library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Array", "Sample", "binary", "sample", "unary"]
+
+
+@dataclass(frozen=True)
+class Array:
+    """A random array to be drawn.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its shape.
+    low, high : float
+        The range of a uniform distribution; for complex numbers, of both parts.
+    kind : {"float", "int", "bool", "complex"}
+        ``"float"`` and ``"complex"`` are differentiated, and drawn in the dtypes under test.
+    distinct : bool
+        Whether the elements keep a distance from each other, so that no two tie.
+    """
+
+    shape: tuple[int, ...]
+    low: float = -2.0
+    high: float = 2.0
+    kind: str = "float"
+    distinct: bool = False
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One call: inputs (an `Array`, a shape, a Python number, or nested lists as they are) and attributes."""
+
+    inputs: tuple[Any, ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+def sample(*inputs: Any, **attrs: Any) -> Sample:
+    """Write a `Sample` as one would write the call; a tuple of ints stands for an `Array` of that shape.
+
+    Examples
+    --------
+    >>> from autodiff.extend import Array, sample
+    >>> sample((2, 3), Array((3,), low=0.5), axis=-1).attrs
+    {'axis': -1}
+    """
+    return Sample(tuple(Array(i) if _is_shape(i) else i for i in inputs), attrs)
+
+
+def _is_shape(obj: Any) -> bool:
+    return isinstance(obj, tuple) and all(type(n) is int for n in obj)
+
+
+def unary(low: float = -2.0, high: float = 2.0, **attrs: Any) -> Sequence[Sample]:
+    """Return samples of an elementwise op of one input on ``(low, high)``: 0-d, 1-d, 2-d and empty."""
+    return [Sample((Array(shape, low, high),), attrs) for shape in ((), (5,), (2, 3), (0, 2))]
+
+
+def binary(
+    first: tuple[float, float] = (-2.0, 2.0), second: tuple[float, float] = (-2.0, 2.0), **attrs: Any
+) -> Sequence[Sample]:
+    """Return samples of an elementwise op of two inputs, each on its range, with every kind of broadcasting."""
+    shapes = (((), ()), ((3,), (3,)), ((2, 3), (3,)), ((3,), (2, 1)), ((2, 1, 3), (4, 1)), ((), (2,)), ((4, 1), (4, 0)))
+    samples = [Sample((Array(a, *first), Array(b, *second)), attrs) for a, b in shapes]
+    return [*samples, Sample((Array((3,), *first), (second[0] + second[1]) / 2 + 0.25), attrs)]

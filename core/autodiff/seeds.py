@@ -1,0 +1,60 @@
+"""The cotangent that a backward pass starts from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autodiff.errors import ArgumentError, BackendMismatchError
+from autodiff.registry import registry
+from autodiff.value import Value, unwrap, wrap
+
+__all__ = ["seed_for"]
+
+
+def seed_for(root: Value, gradient: Any, recorded: bool) -> Any:
+    """Return the cotangent of `root`: `gradient`, checked, or one for a single real number.
+
+    Raises
+    ------
+    ArgumentError
+        No gradient for something else than a single real number, or one of another shape or kind.
+    BackendMismatchError
+        It lives on another backend.
+    """
+    data = root._data
+    own: Any = registry.backend_of(type(data))
+    kind = registry.kind(data.dtype, own)
+    if gradient is None:
+        if root.size != 1 or kind == "complex":
+            what = f"shape {root.shape}" if kind != "complex" else f"dtype {data.dtype}"
+            raise ArgumentError(
+                f"backward() without a gradient starts from a single real number; this Value has {what}. Reduce it, for "
+                f"instance by .sum(), or pass gradient= of shape {root.shape}."
+            )
+        seed = own.ones(data)
+        return wrap(seed, None) if recorded else seed
+    raw, theirs = registry.asarray(unwrap(gradient), backend=None if _has_backend(gradient) else own.name)
+    if theirs is not own:
+        raise BackendMismatchError(
+            f"backward(gradient=...): the Value is on the backend {own.name!r} and its gradient on {theirs.name!r}; "
+            f"move it with .to({own.name!r})."
+        )
+    if tuple(raw.shape) != tuple(data.shape):
+        raise ArgumentError(
+            f"backward(gradient=...) was given shape {tuple(raw.shape)} for a Value of shape {root.shape}; they must agree."
+        )
+    given = registry.kind(raw.dtype, own)
+    if given == "complex" and kind == "float":
+        raise ArgumentError(
+            f"backward(gradient=...) was given dtype {raw.dtype} for a Value of dtype {data.dtype}; a real result has a "
+            f"real gradient."
+        )
+    if recorded and type(gradient) is Value:
+        return gradient if raw.dtype == data.dtype else gradient.astype(data.dtype)
+    if raw.dtype != data.dtype:
+        raw = own.astype(raw, data.dtype)
+    return wrap(raw, None) if recorded else raw
+
+
+def _has_backend(gradient: Any) -> bool:
+    return registry.backend_of(type(unwrap(gradient))) is not None

@@ -1,0 +1,47 @@
+"""Nested arguments: optree, with None as a leaf and dataclasses flattened by field."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import optree
+
+__all__ = ["flatten", "unflatten"]
+
+_NAMESPACE = "autodiff"
+_known: set[type] = set()
+
+
+def flatten(tree: Any) -> tuple[list[Any], Any]:
+    """Return the leaves of a nesting of dicts, lists, tuples and dataclasses, and its structure."""
+    leaves, treedef = optree.tree_flatten(tree, none_is_leaf=True, namespace=_NAMESPACE)
+    new = {type(leaf) for leaf in leaves if dataclasses.is_dataclass(leaf) and not isinstance(leaf, type)} - _known
+    if not new:
+        return leaves, treedef
+    for cls in new:
+        _register(cls)
+    return flatten(tree)
+
+
+def unflatten(treedef: Any, leaves: list[Any]) -> Any:
+    """Build the nesting of this structure again."""
+    return optree.tree_unflatten(treedef, leaves)
+
+
+def _register(cls: type) -> None:
+    # optree takes a plain dataclass for a leaf; we register each class, in a namespace of ours, when we meet it.
+    _known.add(cls)
+    names = [f.name for f in dataclasses.fields(cls)]
+
+    def take_apart(obj: Any) -> tuple[list[Any], None, list[str]]:
+        return [getattr(obj, name) for name in names], None, names
+
+    def put_together(_: None, values: Any) -> Any:
+        # Not through __init__: it may check or derive what is no array during a transform.
+        obj = object.__new__(cls)
+        for name, value in zip(names, values, strict=True):
+            object.__setattr__(obj, name, value)
+        return obj
+
+    optree.register_pytree_node(cls, take_apart, put_together, namespace=_NAMESPACE)

@@ -1,0 +1,632 @@
+"""`Value`: the user's array, a handle on raw data and on the edge of the graph where its gradient flows.
+
+Its operators are written out, a line each, over `standard`: a table of the standard ops that loading the
+plugins fills. Whatever else has ``method=True`` is found by `Value.__getattr__`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, NoReturn
+
+from autodiff.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    GradientTypeError,
+    GraphError,
+    PluginError,
+    nearest,
+)
+from autodiff.graph import Edge, Leaf, Node, Watch
+from autodiff.modes import NO_GRAD, mode
+from autodiff.registry import registry
+
+__all__ = ["Hook", "Standard", "Value", "standard", "unwrap", "wrap"]
+
+
+class Missing:
+    """Stands for a standard op whose plugin is not loaded; says so when it is called."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *args: Any, **attrs: Any) -> NoReturn:
+        raise PluginError(
+            f"The standard op {self.name!r} is not registered: the plugin that brings it, shipped with autodiff, "
+            f"is disabled or failed to load. `autodiff plugins` shows which."
+        )
+
+    unary = binary = __call__
+
+
+class Standard:
+    """The ops behind operators, methods and NumPy's protocols: always the ones shipped with autodiff."""
+
+    names = (
+        *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "pow", "matmul"),
+        *("negative", "positive", "abs", "exp", "log", "sqrt", "tanh", "sigmoid", "relu"),
+        *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
+        *("sum", "mean", "max", "reshape", "permute_dims", "getitem", "setitem", "astype", "to", "conj", "real"),
+        *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert"),
+    )
+    __slots__ = names
+
+    def __init__(self) -> None:
+        self.fill({})
+
+    def fill(self, ops: dict[str, Any]) -> None:
+        """Take each op from ``autodiff_ops`` or ``autodiff_activations``."""
+        for name in self.names:
+            op = ops.get(f"autodiff_ops.{name}") or ops.get(f"autodiff_activations.{name}") or Missing(name)
+            setattr(self, name, op)
+
+
+standard: Any = Standard()
+
+#: What `Value.backward` calls; `autodiff/__init__` hands it over, since the pass itself works on Values.
+run_backward: Callable[..., None]
+
+
+class Value:
+    """An array, or a number, whose computations are recorded so that they can be differentiated.
+
+    Parameters
+    ----------
+    data : number, nested list of numbers, array of any backend, or Value
+        Floating and complex arrays are wrapped without a copy and need a gradient. Numbers and lists of
+        numbers become the default floating type on the default backend. Integer and boolean arrays keep
+        their dtype and need no gradient. Another Value gives a second handle on the same node.
+    requires_grad : bool, optional
+        Whether `backward` shall fill `grad`. By default, whether the dtype is floating or complex.
+    dtype : dtype or str, optional
+        Convert to this dtype first.
+    backend : str, optional
+        Where the data shall live; by default where it is, NumPy for numbers and lists.
+
+    Raises
+    ------
+    ArgumentTypeError
+        `data` holds no numbers: text, objects, rows of different lengths.
+    GradientTypeError
+        ``requires_grad=True`` for integers or booleans.
+
+    Notes
+    -----
+    Values hash by identity and compare by element. Basic indexing gives copies in the graph, never writable
+    views. ``v += w`` and ``v[i] = w`` re-bind the handle to a new node: what was recorded before stays valid.
+
+    Examples
+    --------
+    >>> from autodiff import Value
+    >>> x = Value(3.0)
+    >>> y = x * x + x
+    >>> y.backward()
+    >>> print(y.data, x.grad)
+    12.0 7.0
+    """
+
+    __slots__ = ("__weakref__", "_data", "_edge")
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        requires_grad: bool | None = None,
+        dtype: Any = None,
+        backend: str | None = None,
+    ) -> None:
+        if type(data) is Value:
+            data = _converted(data, dtype, backend)
+            self._data: Any = data._data
+            self._edge: Edge | None = data._edge if requires_grad is not False else None
+            if requires_grad and self._edge is None:
+                self._edge = self._new_leaf()
+            return
+        self._data, own = registry.asarray(data, dtype=dtype, backend=backend)
+        kind = registry.kind(self._data.dtype, own)
+        if requires_grad is None:
+            requires_grad = kind in ("float", "complex")
+        self._edge = self._new_leaf() if requires_grad else None
+
+    def _new_leaf(self) -> Leaf:
+        data = self._data
+        own: Any = registry.backend_of(type(data))
+        if registry.kind(data.dtype, own) not in ("float", "complex"):
+            raise GradientTypeError(
+                f"Value(requires_grad=True) was given dtype {data.dtype}, and only floating and complex numbers have "
+                f"gradients. Convert first: Value(x, dtype='float64')."
+            )
+        return Leaf(data.shape, data.dtype, type(data))
+
+    # ---- what it is -------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Any:
+        """The raw array; assigning replaces the numbers of a leaf, and the leaf stays the leaf."""
+        data = self._data
+        own = registry.backend_of(type(data))
+        if own is not None and type(data) in own.scalar_types:
+            self._data = data = own.box(data)
+        return data
+
+    @data.setter
+    def data(self, new: Any) -> None:
+        self._replace("Value.data", new)
+
+    def _replace(self, where: str, new: Any) -> None:
+        """Put other numbers of the same shape into a Value that is no intermediate result."""
+        old = self._data
+        if type(self._edge) is Node:
+            raise GraphError(f"{where} of an intermediate result cannot be replaced; use .detach() for a free copy.")
+        own: Any = registry.backend_of(type(old))
+        array, theirs = registry.asarray(unwrap(new), backend=None)
+        if theirs is not own and type(new) not in (bool, int, float, complex, list, tuple):
+            raise ArgumentTypeError(
+                f"{where}: the data is on the backend {own.name!r}, the new array on {theirs.name!r}; "
+                f"move it with .to({own.name!r})."
+            )
+        if array.shape != old.shape:
+            raise ArgumentError(
+                f"{where} has shape {old.shape}, the new array {array.shape}; make a new Value for another shape."
+            )
+        if array.dtype != old.dtype or theirs is not own:
+            array = own.asarray(array, dtype=old.dtype)
+        self._data = array
+
+    @property
+    def grad(self) -> Any:
+        """The accumulated gradient: None before the first backward pass, then an array like `data`.
+
+        It is a Value after ``backward(create_graph=True)``. Intermediate results have one after
+        `retain_grad`.
+        """
+        leaf = self._leaf()
+        if leaf is None:
+            return None
+        grad = leaf.grad
+        own = registry.backend_of(type(grad)) if grad is not None else None
+        if own is not None and type(grad) in own.scalar_types:
+            leaf.grad = grad = own.box(grad)
+        return grad
+
+    @grad.setter
+    def grad(self, new: Any) -> None:
+        leaf = self._leaf()
+        if leaf is None:
+            if new is None:
+                return
+            raise GraphError("This Value has no gradient to assign: it needs none, or it is an intermediate result.")
+        if new is not None and type(new) is not Value:
+            own: Any = registry.backend_of(leaf.type)
+            new = own.asarray(new, dtype=leaf.dtype)
+        if new is not None and new.shape != leaf.shape:
+            raise ArgumentError(f"Value.grad has shape {leaf.shape}; it was assigned an array of shape {new.shape}.")
+        leaf.grad = new
+
+    def _leaf(self) -> Leaf | None:
+        edge = self._edge
+        if type(edge) is Node:
+            return edge.watch.leaf if edge.watch is not None else None
+        return edge  # type: ignore[return-value]  # not a Node, hence a Leaf or None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows to this Value."""
+        return self._edge is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this is an input of the graph rather than the result of a recorded op."""
+        return type(self._edge) is not Node
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the dimensions; ``()`` for a number."""
+        return self._data.shape  # type: ignore[no-any-return]  # arrays are Any: the core knows no array library
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self._data.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._data.size  # type: ignore[no-any-return]  # see shape
+
+    @property
+    def dtype(self) -> Any:
+        """The backend's dtype."""
+        return self._data.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the data lives, as `to` takes it."""
+        return self._backend().device(self._data)
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend."""
+        return self._backend().name
+
+    def _backend(self) -> Any:
+        return registry.backend_of(type(self._data))
+
+    @property
+    def T(self) -> Value:  # noqa: N802  # the array API's name
+        """All axes reversed."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> Value:  # noqa: N802  # the array API's name
+        """The last two axes swapped."""
+        n = self.ndim
+        if n < 2:
+            raise ArgumentError(f"Value.mT needs at least two dimensions; the shape is {self.shape}.")
+        return standard.permute_dims(self, axes=(*range(n - 2), n - 1, n - 2))  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        edge, own = self._edge, self._backend()
+        origin = f", op={edge.plan.op.id!r}" if type(edge) is Node else ""
+        needs = "" if edge is not None else ", requires_grad=False"
+        return f"Value({own.format(self._data)}, dtype={self.dtype}, backend={own.name!r}{origin}{needs})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.size == 1 and spec else str(self) if not spec else self._refuse(spec)
+
+    def _refuse(self, spec: str) -> NoReturn:
+        raise ArgumentTypeError(f"The format {spec!r} needs a single number; this Value has shape {self.shape}.")
+
+    __hash__ = object.__hash__
+
+    # ---- leaving the graph ------------------------------------------------------------------------------
+
+    def item(self) -> Any:
+        """Return the single element as a Python number.
+
+        Raises
+        ------
+        ArgumentError
+            There is not exactly one.
+        """
+        if self.size != 1:
+            raise ArgumentError(f"Value.item() needs exactly one element; the shape is {self.shape}.")
+        return self._backend().to_numpy(self._data).item()
+
+    def numpy(self) -> Any:
+        """Return a copy of the data as a NumPy array in host memory."""
+        return self._backend().to_numpy(self._data)
+
+    def detach(self) -> Value:
+        """Return a Value on the same data that no gradient flows through."""
+        return wrap(self._data, None)
+
+    def astype(self, dtype: Any) -> Value:
+        """Convert to another dtype; differentiable between floating types."""
+        return standard.astype(self, dtype=self._backend().dtype(dtype))  # type: ignore[no-any-return]
+
+    def to(self, device: str) -> Value:
+        """Move to another backend or device, ``"numpy"``, ``"cupy"``, ``"cupy:1"``; differentiable."""
+        return standard.to(self, device=device)  # type: ignore[no-any-return]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        array = self._host("numpy.asarray(value)")
+        return array if dtype is None else array.astype(dtype)
+
+    def _host(self, what: str) -> Any:
+        if self._edge is not None and not mode() & NO_GRAD:
+            raise GradientTypeError(
+                f"{what} would drop the gradient of this Value in silence. Say that you want that: "
+                f"value.data, value.item(), value.detach(), or `with autodiff.no_grad():`."
+            )
+        return self._backend().to_numpy(self._data)
+
+    def __float__(self) -> float:
+        return float(self._number("float(value)"))
+
+    def __int__(self) -> int:
+        return int(self._number("int(value)"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex(value)"))
+
+    def __index__(self) -> int:
+        if self._edge is not None or registry.kind(self.dtype, self._backend()) != "int" or self.shape != ():
+            raise ArgumentTypeError(
+                f"Only an integer Value of shape () works as an index; this one has dtype {self.dtype} "
+                f"and shape {self.shape}."
+            )
+        return int(self.item())
+
+    def _number(self, what: str) -> Any:
+        if self.size != 1:
+            raise ArgumentTypeError(f"{what} needs exactly one element; the shape is {self.shape}.")
+        return self._host(what).item()
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ArgumentError(
+                f"The truth of a Value of shape {self.shape} is ambiguous; use (v != 0).any() or .all() of its data."
+            )
+        return bool(self.item())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.data, self._edge is not None, self.grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
+        own, grad = self._backend(), self.grad
+        copied = grad if grad is None or type(grad) is Value else own.asarray(grad).copy()
+        return _rebuild(self.data.copy(), self._edge is not None, copied)
+
+    def __copy__(self) -> Value:
+        return wrap(self._data, self._edge)
+
+    # ---- gradients --------------------------------------------------------------------------------------
+
+    def backward(
+        self,
+        gradient: Any = None,
+        *,
+        inputs: Iterable[Value] | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
+        """Add to the `grad` of each leaf the derivative of this Value with respect to it.
+
+        All or nothing: after an error or an interrupt every `grad` is as it was.
+
+        Parameters
+        ----------
+        gradient : array or Value, optional
+            The cotangent to start from, of this Value's shape. A single real number needs none: it is 1.
+        inputs : iterable of Value, optional
+            Compute and accumulate for these alone, and visit only what lies between.
+        retain_graph : bool, optional
+            Keep what a second pass needs. By default, the value of `create_graph`.
+        create_graph : bool
+            Record the pass itself; the gradients are Values that can be differentiated again.
+
+        Raises
+        ------
+        GraphError
+            This Value needs no gradient, or an earlier pass freed the graph.
+        ArgumentError
+            No `gradient` for something that is not a single real number, or one of another shape.
+        RuleError
+            The rule of an op returned something that is no gradient; it is named.
+
+        Notes
+        -----
+        For complex numbers the gradient is that of PyTorch: ``dL/d(re) + 1j * dL/d(im)`` for a real L, the
+        direction of steepest ascent.
+
+        Examples
+        --------
+        >>> from autodiff import Value
+        >>> w = Value([1.0, 2.0])
+        >>> (w * w).sum().backward()
+        >>> w.grad
+        array([2., 4.])
+        """
+        run_backward(self, gradient, inputs=inputs, retain_graph=retain_graph, create_graph=create_graph)
+
+    def retain_grad(self) -> Value:
+        """Ask for the `grad` of an intermediate result, before the backward pass; return the Value itself."""
+        if self._edge is None:
+            raise GraphError("This Value needs no gradient: there is none to retain.")
+        if type(self._edge) is Node:
+            watch = _watch(self._edge)
+            if watch.leaf is None:
+                watch.leaf = Leaf(self.shape, self.dtype, type(self._data))
+        return self
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
+        """Call ``hook(gradient)`` in each backward pass, once all uses of this Value have been added up.
+
+        A hook that returns something replaces the gradient by it; it must not write into what it is given.
+        The handle that is returned has ``remove()``.
+        """
+        if self._edge is None:
+            raise GraphError("This Value needs no gradient: a hook on it would never run.")
+        owner = _watch(self._edge) if type(self._edge) is Node else self._edge
+        return Hook(owner, hook)
+
+    def zero_grad(self) -> None:
+        """Forget the accumulated gradient: `grad` is None again."""
+        leaf = self._leaf()
+        if leaf is not None:
+            leaf.grad = None
+
+    # ---- operators --------------------------------------------------------------------------------------
+    # fmt: off
+    # The ops return Value; they are Any here because the table is filled when plugins load.
+
+    def __add__(self, other: Any) -> Any: return standard.add.binary(self, other)
+    def __radd__(self, other: Any) -> Any: return standard.add.binary(other, self)
+    def __sub__(self, other: Any) -> Any: return standard.subtract.binary(self, other)
+    def __rsub__(self, other: Any) -> Any: return standard.subtract.binary(other, self)
+    def __mul__(self, other: Any) -> Any: return standard.multiply.binary(self, other)
+    def __rmul__(self, other: Any) -> Any: return standard.multiply.binary(other, self)
+    def __truediv__(self, other: Any) -> Any: return standard.divide.binary(self, other)
+    def __rtruediv__(self, other: Any) -> Any: return standard.divide.binary(other, self)
+    def __floordiv__(self, other: Any) -> Any: return standard.floor_divide.binary(self, other)
+    def __rfloordiv__(self, other: Any) -> Any: return standard.floor_divide.binary(other, self)
+    def __mod__(self, other: Any) -> Any: return standard.remainder.binary(self, other)
+    def __rmod__(self, other: Any) -> Any: return standard.remainder.binary(other, self)
+    def __divmod__(self, other: Any) -> Any: return self // other, self % other
+    def __rdivmod__(self, other: Any) -> Any: return other // self, other % self
+    def __pow__(self, other: Any) -> Any: return standard.pow.binary(self, other)
+    def __rpow__(self, other: Any) -> Any: return standard.pow.binary(other, self)
+    def __matmul__(self, other: Any) -> Any: return standard.matmul.binary(self, other)
+    def __rmatmul__(self, other: Any) -> Any: return standard.matmul.binary(other, self)
+    def __and__(self, other: Any) -> Any: return standard.bitwise_and.binary(self, other)
+    def __rand__(self, other: Any) -> Any: return standard.bitwise_and.binary(other, self)
+    def __or__(self, other: Any) -> Any: return standard.bitwise_or.binary(self, other)
+    def __ror__(self, other: Any) -> Any: return standard.bitwise_or.binary(other, self)
+    def __xor__(self, other: Any) -> Any: return standard.bitwise_xor.binary(self, other)
+    def __rxor__(self, other: Any) -> Any: return standard.bitwise_xor.binary(other, self)
+    def __invert__(self) -> Any: return standard.bitwise_invert.unary(self)
+    def __neg__(self) -> Any: return standard.negative.unary(self)
+    def __pos__(self) -> Any: return standard.positive.unary(self)
+    def __abs__(self) -> Any: return standard.abs.unary(self)
+    def __eq__(self, other: object) -> Any: return standard.equal.binary(self, other)
+    def __ne__(self, other: object) -> Any: return standard.not_equal.binary(self, other)
+    def __lt__(self, other: Any) -> Any: return standard.less.binary(self, other)
+    def __le__(self, other: Any) -> Any: return standard.less_equal.binary(self, other)
+    def __gt__(self, other: Any) -> Any: return standard.greater.binary(self, other)
+    def __ge__(self, other: Any) -> Any: return standard.greater_equal.binary(self, other)
+
+    # In place: a new node under the same name; with recording off, new numbers in the same leaf.
+    def __iadd__(self, other: Any) -> Any: return self._in_place("+=", self + other)
+    def __isub__(self, other: Any) -> Any: return self._in_place("-=", self - other)
+    def __imul__(self, other: Any) -> Any: return self._in_place("*=", self * other)
+    def __itruediv__(self, other: Any) -> Any: return self._in_place("/=", self / other)
+    def __ipow__(self, other: Any) -> Any: return self._in_place("**=", self ** other)
+    def __imatmul__(self, other: Any) -> Any: return self._in_place("@=", self @ other)
+
+    def abs(self) -> Any: return standard.abs.unary(self)
+    def exp(self) -> Any: return standard.exp.unary(self)
+    def log(self) -> Any: return standard.log.unary(self)
+    def sqrt(self) -> Any: return standard.sqrt.unary(self)
+    def tanh(self) -> Any: return standard.tanh.unary(self)
+    def sigmoid(self) -> Any: return standard.sigmoid.unary(self)
+    def relu(self) -> Any: return standard.relu.unary(self)
+    def conj(self) -> Any: return standard.conj.unary(self)
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+        return standard.sum(self, axis=axis, keepdims=keepdims)
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
+        return standard.mean(self, axis=axis, keepdims=keepdims)
+    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+        return standard.max(self, axis=axis, keepdims=keepdims)
+    def reshape(self, *shape: Any) -> Any:
+        return standard.reshape(self, shape=shape[0] if len(shape) == 1 else shape)
+    def transpose(self, *axes: Any) -> Any:
+        if not axes or axes == (None,):
+            axes = tuple(range(self.ndim - 1, -1, -1))
+        return standard.permute_dims(self, axes=axes[0] if len(axes) == 1 and isinstance(axes[0], tuple) else axes)
+    # fmt: on
+
+    def _in_place(self, operator: str, result: Value) -> Value:
+        if mode() & NO_GRAD and self._edge is not None and type(self._edge) is Leaf:
+            self._replace(f"{operator} under no_grad: Value.data", result)
+            return self
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what is not written out above.
+        if not name.startswith("_"):
+            op = registry.load().methods.get(name)
+            if op is not None:
+                return partial(op.method_call, self)
+            known = [*(n for n in dir(Value) if not n.startswith("_")), *registry.methods]
+            raise AttributeError(f"A Value has no attribute {name!r}.{nearest(name, known)}")
+        raise AttributeError(f"A Value has no attribute {name!r}.")
+
+    # ---- containers -------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ArgumentTypeError("len() of a Value of shape ()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Value]:
+        if not self.shape:
+            raise ArgumentTypeError("A Value of shape () cannot be iterated over")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __getitem__(self, index: Any) -> Value:
+        return standard.getitem(self, index=plain_index(index))  # type: ignore[no-any-return]
+
+    def __setitem__(self, index: Any, new: Any) -> None:
+        if type(self._edge) is Leaf and not mode() & NO_GRAD:
+            raise GraphError(
+                "v[i] = ... on a leaf that needs a gradient would lose the leaf. Either work on a result, `w = v + 0`, "
+                "or change the numbers of the parameter itself, `with autodiff.no_grad(): v[i] = ...`."
+            )
+        result = standard.setitem(self, new, index=plain_index(index))
+        if mode() & NO_GRAD and type(self._edge) is Leaf:
+            self._data = result._data
+        else:
+            self._data, self._edge = result._data, result._edge
+
+    # ---- protocols --------------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return numpy_protocols.array_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return numpy_protocols.array_function(function, args, kwargs)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return numpy_protocols.namespace()
+
+
+#: `autodiff.numpy`'s entry for NumPy's protocols; `autodiff/__init__` hands it over.
+numpy_protocols: Any = None
+
+
+class Hook:
+    """A hook on a gradient; `remove` takes it away."""
+
+    __slots__ = ("_key", "_owner")
+
+    def __init__(self, owner: Watch | Leaf, function: Callable[[Any], Any]) -> None:
+        if owner.hooks is None:
+            owner.hooks = {}
+        self._owner = owner
+        self._key = id(self)
+        owner.hooks[self._key] = function
+
+    def remove(self) -> None:
+        """Stop calling the hook."""
+        if self._owner.hooks is not None:
+            self._owner.hooks.pop(self._key, None)
+
+
+_new = object.__new__
+
+
+def wrap(data: Any, edge: Edge | None) -> Value:
+    """Make a handle without looking at what it holds."""
+    value = _new(Value)
+    value._data = data
+    value._edge = edge
+    return value
+
+
+def unwrap(obj: Any) -> Any:
+    """Return the raw data of a Value; anything else as it is."""
+    return obj._data if type(obj) is Value else obj
+
+
+def plain_index(index: Any) -> tuple[Any, ...]:
+    """Return an index as a tuple without Values in it."""
+    items = index if isinstance(index, tuple) else (index,)
+    for item in items:
+        if type(item) is Value and item._edge is not None:
+            raise GradientTypeError(
+                f"A Value that needs a gradient (dtype {item.dtype}) cannot be an index: an index has no derivative."
+            )
+    return tuple(unwrap(item) for item in items)
+
+
+def _watch(node: Node) -> Watch:
+    if node.watch is None:
+        node.watch = Watch()
+    return node.watch
+
+
+def _converted(value: Value, dtype: Any, backend: str | None) -> Value:
+    if backend is not None and backend != value.backend:
+        value = value.to(backend)
+    return value if dtype is None else value.astype(dtype)
+
+
+def _rebuild(data: Any, requires_grad: bool, grad: Any) -> Value:
+    """Make the detached copy that pickling and deepcopy promise."""
+    value = wrap(data, None)
+    if requires_grad:
+        value._edge = leaf = value._new_leaf()
+        leaf.grad = grad
+    return value

@@ -1,0 +1,47 @@
+"""Other dtypes, devices and backends for the same numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autodiff.extend import ArgumentError, backend_of, get_backend, linear, sample
+
+
+@linear(
+    transpose=lambda g, x_dtype, xp: xp.astype(g, x_dtype),
+    samples=[sample((2, 3), dtype="float64"), sample((), dtype="float64")],
+)
+def astype(xp: Any, x: Any, *, dtype: Any) -> Any:
+    """Convert to another dtype; differentiable between floating and complex types.
+
+    Examples
+    --------
+    >>> from autodiff import Value
+    >>> Value([1.5, 2.5]).astype("float32").dtype
+    dtype('float32')
+    """
+    own: Any = backend_of(type(x))
+    return own.astype(x, own.dtype(dtype))
+
+
+@linear(
+    transpose=lambda g, x_device: to(g, device=x_device),
+    samples=[sample((2, 3), device="numpy"), sample((), device="numpy")],
+)
+def to(xp: Any, x: Any, *, device: str) -> Any:
+    """Move to a backend or device, ``"numpy"``, ``"cupy"``, ``"cupy:1"``; the gradient moves back.
+
+    Examples
+    --------
+    >>> from autodiff import Value
+    >>> Value([1.0]).to("numpy").backend
+    'numpy'
+    """
+    if not isinstance(device, str):
+        raise ArgumentError(f"to() takes a backend or device by name, such as 'numpy' or 'cupy:1'; it was given {device!r}")
+    source: Any = backend_of(type(x))
+    name, _, place = device.partition(":")
+    target = get_backend(name)
+    if target is source:
+        return target.to_device(x, place or None)
+    return target.asarray(source.to_numpy(x), device=place or None)

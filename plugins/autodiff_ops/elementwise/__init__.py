@@ -1,0 +1,1 @@
+"""Ops that map their inputs element by element."""

@@ -1,0 +1,253 @@
+"""Sums, products, powers, and the parts of complex numbers.
+
+Derivatives are those of calculus; where one does not exist the choice is stated in the docstring.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autodiff.extend import Array, Sample, binary, elementwise, sample, unary
+
+_ANY = binary()
+_COMPLEX = [Sample((Array((3,), kind="complex"), Array((2, 3), kind="complex"))), Sample((Array((3,)), Array((3,), kind="complex")))]
+_COMPLEX_UNARY = [Sample((Array((4,), kind="complex"),))]
+_POSITIVE = (0.5, 2.0)
+
+
+@elementwise(partials=(1, 1), c="x1 + x2", c_partials=("1", "1"), samples=[*_ANY, *_COMPLEX])
+def add(x1: Any, x2: Any) -> Any:
+    """Sum of `x1` and `x2`.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.add(1.0, 2.0).item()
+    3.0
+    """
+
+
+@elementwise(partials=(1, -1), c="x1 - x2", c_partials=("1", "-1"), samples=[*_ANY, *_COMPLEX])
+def subtract(x1: Any, x2: Any) -> Any:
+    """Difference of `x1` and `x2`.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.subtract(1.0, 2.0).item()
+    -1.0
+    """
+
+
+@elementwise(
+    partials=(lambda x2: x2, lambda x1: x1), c="x1 * x2", c_partials=("x2", "x1"), samples=[*_ANY, *_COMPLEX]
+)
+def multiply(x1: Any, x2: Any) -> Any:
+    """Product of `x1` and `x2`.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.multiply(3.0, 2.0).item()
+    6.0
+    """
+
+
+@elementwise(
+    partials=(lambda x2: 1 / x2, lambda x2, y: -y / x2),
+    c="x1 / x2",
+    c_partials=("1 / x2", "-x1 / (x2 * x2)"),
+    samples=[*binary((-2.0, 2.0), _POSITIVE), *_COMPLEX],
+)
+def divide(x1: Any, x2: Any) -> Any:
+    """Quotient of `x1` and `x2`.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.divide(3.0, 2.0).item()
+    1.5
+    """
+
+
+@elementwise(partials=(None, None), samples=[Sample((Array((3,), 1.1, 1.9), Array((3,), 0.51, 0.54)))])
+def floor_divide(x1: Any, x2: Any) -> Any:
+    """Largest integer not above ``x1 / x2``; it is constant between jumps, hence not differentiable.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.floor_divide(7.0, 2.0).item()
+    3.0
+    """
+
+
+@elementwise(
+    partials=(1, lambda x1, x2, xp: -xp.floor_divide(x1, x2)),
+    samples=[Sample((Array((2, 3), 1.1, 1.4), Array((3,), 0.52, 0.54)))],
+)
+def remainder(x1: Any, x2: Any) -> Any:
+    """Remainder of `x1` by `x2`, with the sign of `x2`: ``x1 - x2 * floor(x1 / x2)``.
+
+    Its derivatives are 1 and ``-floor(x1 / x2)``, also at the jumps.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.remainder(7.0, 4.0).item()
+    3.0
+    """
+
+
+def _pow_partial_x1(x1: Any, x2: Any, xp: Any) -> Any:
+    if isinstance(x2, int | float | complex):
+        if x2 == 2:
+            return 2 * x1
+        return x2 * x1 ** (x2 - 1) if x2 != 0 else 0.0
+    # x1**0 is constant, also at zero, where 0 * x1**-1 would be NaN.
+    flat = x2 == 0
+    return xp.where(flat, 0.0, x2 * x1 ** xp.where(flat, 1.0, x2 - 1))
+
+
+def _pow_partial_x2(x1: Any, x2: Any, y: Any, xp: Any) -> Any:
+    # 0**x2 is 0 for every positive x2, so that its derivative is 0 where the formula has 0 * log(0).
+    flat = (x1 == 0) & (xp.real(x2) >= 0)
+    return xp.where(flat, 0.0, y * xp.log(xp.where(flat, 1.0, x1)))
+
+
+@elementwise(
+    partials=(_pow_partial_x1, _pow_partial_x2),
+    samples=[
+        *binary(_POSITIVE, (-2.0, 2.0)),
+        *(sample((2, 3), p) for p in (0, 1, 2, 3)),
+        Sample((Array((3,), *_POSITIVE), 0.5)),
+        Sample((2.0, Array((3,)))),
+        Sample((Array((3,), 0.5, 1.0, "complex"), Array((3,), 0.5, 1.0, "complex"))),
+    ],
+)
+def pow(x1: Any, x2: Any) -> Any:  # noqa: A001  # the array API's name
+    """`x1` to the power `x2`.
+
+    The partial derivatives are ``x2 * x1**(x2 - 1)`` and ``x1**x2 * log(x1)``. At ``x1 = 0``, where the
+    formulas may give NaN, they are the limits: 0 for ``x2 = 0``, and 0 with respect to ``x2 >= 0``, as in
+    PyTorch.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.pow(3.0, 2).item()
+    9.0
+    """
+
+
+@elementwise(partials=(-1,), c="-x", c_partials=("-1",), samples=[*unary(), *_COMPLEX_UNARY])
+def negative(x: Any) -> Any:
+    """`x` with the opposite sign.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.negative(3.0).item()
+    -3.0
+    """
+
+
+@elementwise(partials=(1,), c="x", c_partials=("1",), samples=[*unary(), *_COMPLEX_UNARY])
+def positive(x: Any) -> Any:
+    """`x` itself.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.positive(3.0).item()
+    3.0
+    """
+
+
+def _abs_vjp(g: Any, x: Any, xp: Any) -> Any:
+    return g * xp.sign(x)
+
+
+def _abs_jvp(t: Any, x: Any, xp: Any) -> Any:
+    return xp.real(xp.conj(xp.sign(x)) * t)
+
+
+@elementwise(
+    vjps=(_abs_vjp,),
+    jvps=(_abs_jvp,),
+    c="fabs(x)",
+    c_partials=("(x > 0) - (x < 0)",),
+    samples=[*unary(0.1, 2.0), *unary(-2.0, -0.1), *_COMPLEX_UNARY],
+    method=True,
+)
+def abs(x: Any) -> Any:  # noqa: A001  # the array API's name
+    """Absolute value; for complex numbers, the modulus.
+
+    The gradient is ``g * sign(x)``, with ``sign(z) = z / |z|``, and 0 at 0.
+
+    Examples
+    --------
+    >>> from autodiff import Value
+    >>> z = Value(3 + 4j)
+    >>> (abs(z) ** 2).backward()
+    >>> z.grad.item()
+    (6+8j)
+    """
+
+
+def _sign_vjp(g: Any, x: Any, y: Any, x_dtype: Any, xp: Any) -> Any:
+    if not xp.isdtype(x_dtype, "complex floating"):
+        return None
+    # What turns z turns z/|z|; what stretches it does not.
+    size = xp.abs(x)
+    return xp.where(size == 0, 0.0, (g - xp.real(g * xp.conj(y)) * y) / xp.where(size == 0, 1.0, size))
+
+
+@elementwise(vjps=(_sign_vjp,), samples=[*unary(0.1, 2.0), *_COMPLEX_UNARY])
+def sign(x: Any) -> Any:
+    """-1, 0 or 1; for complex numbers ``z / |z|``, and 0 at 0.
+
+    The derivative for real numbers is 0, also at 0.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.sign(-3.0).item()
+    -1.0
+    """
+
+
+@elementwise(vjps=(lambda g, xp: xp.conj(g),), jvps=(lambda t, xp: xp.conj(t),), samples=[*unary(), *_COMPLEX_UNARY], method=True)
+def conj(x: Any) -> Any:
+    """Complex conjugate.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.conj(1 + 2j).item()
+    (1-2j)
+    """
+
+
+@elementwise(vjps=(lambda g: g,), jvps=(lambda t, xp: xp.real(t),), samples=[*unary(), *_COMPLEX_UNARY])
+def real(x: Any) -> Any:
+    """Real part.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.real(1 + 2j).item()
+    1.0
+    """
+
+
+@elementwise(vjps=(lambda g: g * 1j,), jvps=(lambda t, xp: xp.imag(t),), samples=_COMPLEX_UNARY)
+def imag(x: Any) -> Any:
+    """Imaginary part.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.imag(1 + 2j).item()
+    2.0
+    """

@@ -1,0 +1,85 @@
+"""Products of matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autodiff.extend import Array, Sample, primitive, sample
+
+
+def _swap(x: Any, xp: Any) -> Any:
+    """Return x with its last two axes swapped."""
+    n = len(x.shape)
+    return xp.permute_dims(x, (*range(n - 2), n - 1, n - 2))
+
+
+def _is_complex(x: Any, xp: Any) -> bool:
+    return bool(xp.isdtype(x.dtype, "complex floating"))
+
+
+def _conj(x: Any, xp: Any) -> Any:
+    return xp.conj(x) if _is_complex(x, xp) else x
+
+
+def _matmul_vjp_x1(g: Any, x1_shape: Any, x2: Any, xp: Any) -> Any:
+    x2 = _conj(x2, xp)
+    if len(x2.shape) == 1:
+        if len(x1_shape) == 1:
+            return g * x2
+        return xp.expand_dims(g, axis=-1) * x2
+    if len(x1_shape) == 1:
+        return xp.squeeze(xp.matmul(x2, xp.expand_dims(g, axis=-1)), axis=-1)
+    return xp.matmul(g, _swap(x2, xp))
+
+
+def _matmul_vjp_x2(g: Any, x1: Any, x2_shape: Any, xp: Any) -> Any:
+    x1 = _conj(x1, xp)
+    if len(x1.shape) == 1:
+        if len(x2_shape) == 1:
+            return g * x1
+        return xp.expand_dims(x1, axis=-1) * xp.expand_dims(g, axis=-2)
+    if len(x2_shape) == 1:
+        rows = xp.reshape(x1, (-1, x1.shape[-1]))
+        return xp.matmul(xp.reshape(g, (-1,)), rows)
+    if len(x2_shape) == 2 and len(x1.shape) > 2:
+        # One product over all rows: a batch of products that are then summed would be as large as the batch.
+        x1, g = xp.reshape(x1, (-1, x1.shape[-1])), xp.reshape(g, (-1, g.shape[-1]))
+    return xp.matmul(_swap(x1, xp), g)
+
+
+@primitive(
+    vjps={"x1": _matmul_vjp_x1, "x2": _matmul_vjp_x2},
+    signature="(m,k),(k,n)->(m,n)",
+    samples=[
+        sample((3,), (3,)),
+        sample((2, 3), (3,)),
+        sample((3,), (3, 2)),
+        sample((2, 3), (3, 4)),
+        sample((5, 2, 3), (3, 4)),
+        sample((2, 3), (5, 3, 4)),
+        sample((5, 1, 2, 3), (4, 3, 2)),
+        sample((5, 2, 3), (3,)),
+        sample((3,), (5, 3, 4)),
+        sample((2, 0), (0, 3)),
+        sample((0, 3), (3, 2)),
+        Sample((Array((2, 3), kind="complex"), Array((3, 2), kind="complex"))),
+        Sample((Array((2, 3)), Array((3,), kind="complex"))),
+    ],
+)
+def matmul(x1: Any, x2: Any) -> Any:
+    """Matrix product; 1-D operands are a row on the left and a column on the right, leading axes broadcast.
+
+    The gradients are ``g @ x2^H`` and ``x1^H @ g``, summed over broadcast axes.
+
+    References
+    ----------
+    M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation",
+    Advances in Automatic Differentiation (2008), section 2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.matmul(np.ones((2, 3)), np.ones(3))
+    array([3., 3.])
+    """
