@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.extend import ArgumentTypeError, Backend, hookimpl
-from autodiff_numpy.kernels import ARRAY_KERNELS, SCALAR_KERNELS
+from autodiff_numpy.kernels import ARRAY_KERNELS, ARRAY_RULES, SCALAR_KERNELS, SCALAR_RULES
 
 __all__ = ["NumpyBackend", "register_backends"]
 
@@ -72,6 +72,12 @@ class NumpyBackend(Backend):
         if array_type in self.scalar_types:
             return SCALAR_KERNELS.get(op.id)
         return ARRAY_KERNELS.get(op.id)
+
+    def rule_types(self) -> tuple[type, ...]:
+        return (np.ndarray, *self.scalar_types)
+
+    def vjp_kernel_for(self, op: Any, array_type: type) -> Any:
+        return (SCALAR_RULES if array_type in self.scalar_types else ARRAY_RULES).get(op.id)
 
     def kind(self, dtype: Any) -> str:
         return _KINDS.get(np.dtype(dtype).kind, "other")

@@ -96,6 +96,14 @@ class Backend(ABC):
         """Return this backend's own kernel of `op` for arrays of `array_type`, or None to use the generic one."""
         return None
 
+    def rule_types(self) -> tuple[type, ...]:
+        """Return the types of arrays for which `vjp_kernel_for` may have something; no library is imported for it."""
+        return self.scalar_types
+
+    def vjp_kernel_for(self, op: Any, array_type: type) -> Any:
+        """Return faster rules of `op` for passes that are not recorded, one for each input, or None."""
+        return None
+
     def kind(self, dtype: Any) -> str:
         """Classify a dtype: ``"bool"``, ``"int"``, ``"float"``, ``"complex"`` or ``"other"``."""
         isdtype = self.xp.isdtype

@@ -19,7 +19,7 @@ from autodiff.graph import Edge, Node, schedule
 from autodiff.modes import DEBUG, MODE, NO_GRAD, mode
 from autodiff.projection import project
 from autodiff.registry import registry
-from autodiff.rule import SELECT
+from autodiff.rule import SELECT, SEVERAL
 from autodiff.seeds import seed_for
 from autodiff.value import Value
 
@@ -54,15 +54,17 @@ def _pull_back(
     path = None if targets is None else _between(order, targets)
     live = None if path is None or targets is None else path | targets
     found: dict[Edge, Any] = {}  # cotangents of nodes: of the targets among them, and of those that retain theirs
-    cotangents: dict[Edge, Any] = {}
+    cotangents: dict[Any, Any] = dict.fromkeys(order)
     for root, seed in zip(roots, seeds, strict=True):
-        cotangents[root] = cotangents[root] + seed if root in cotangents else seed
+        before = cotangents.get(root)
+        cotangents[root] = seed if before is None else before + seed
+    summed: set[Edge] = set()  # edges whose cotangent is a sum made here: it is ours to add to in place
     dtype: Any = None
     is_complex = False
     node: Any = None
     try:
         for node in order:
-            g = cotangents.pop(node, None)
+            g = cotangents.pop(node)
             if g is None:  # no path from the roots, or none through which anything flows
                 continue
             if node.watch is not None:
@@ -74,35 +76,47 @@ def _pull_back(
                     continue
             plan = node.plan
             edges = node.edges
-            if plan is SELECT:  # one output of several: its cotangent is a place in a list
-                places = cotangents.setdefault(edges[0], [None] * len(edges[0].shape))
-                places[node.saved] = g if places[node.saved] is None else places[node.saved] + g
-                continue
             saved = plan.lift(node) if record else node.saved
-            if not retain:
-                node.edges = None
-                node.saved = _SPENT
             if node.dtype is not dtype:
                 dtype = node.dtype
                 is_complex = registry.is_complex(dtype, node.type)
-            if type(g) is list:
-                g = tuple(g)
+                if dtype is SEVERAL:
+                    g = tuple(g)
+                    dtype = None
             pulls = plan.conj_pulls if is_complex else plan.pulls
+            if plan.replaced is not None and not record and not is_complex:
+                pulls = plan.replaced.get(node.type, pulls)
+            pulled = None
+            if plan is SELECT:  # one output of several: its cotangent is a place in a list
+                places = cotangents.get(edges[0]) or [None] * len(edges[0].shape)
+                before = places[node.saved]
+                places[node.saved] = g if before is None else before + g
+                cotangents[edges[0]] = places
+                continue
             if checks:
                 pulled = inspection.checked(node, pulls, g, saved)
             elif pulls is None:
                 pulled = plan.pull_joint(g, saved)
-            elif live is None:
-                pulled = [pull(g, saved) for pull in pulls]
-            else:
-                pulled = [pull(g, saved) if e in live else None for pull, e in zip(pulls, edges, strict=True)]
-            for position, edge, q in zip(plan.wrt, edges, pulled):  # noqa: B905  # equal by construction, and hot
-                if q is None or (live is not None and edge not in live):
-                    continue
-                if type(q) is not edge.type or q.dtype is not edge.dtype or q.shape != edge.shape:
-                    q = project(q, edge, plan, position, record)
-                before = cotangents.get(edge)
-                cotangents[edge] = q if before is None else before + q
+            if not retain:
+                node.edges = None
+                node.saved = _SPENT
+            i = 0
+            for edge in edges:
+                if live is None or edge in live:
+                    q = pulls[i](g, saved) if pulled is None else pulled[i]
+                    if q is not None:
+                        if type(q) is not edge.type or q.dtype is not edge.dtype or q.shape != edge.shape:
+                            q = project(q, edge, plan, plan.wrt[i], record)
+                        before = cotangents.get(edge)
+                        if before is None:
+                            cotangents[edge] = q
+                        elif edge in summed:
+                            before += q
+                            cotangents[edge] = before
+                        else:
+                            cotangents[edge] = before + q
+                            summed.add(edge)
+                i += 1
     except BaseException as exc:
         _give_up(exc, node, () if retain else order)
         raise

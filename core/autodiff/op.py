@@ -25,7 +25,7 @@ from autodiff.errors import (
 from autodiff.graph import Node, Watch
 from autodiff.modes import DEBUG, NO_GRAD, mode
 from autodiff.registry import PYTHON_SCALARS, registry
-from autodiff.rule import BOTH, FIRST, MISSING, NOTHING, OUTPUT, SECOND, Plan, select
+from autodiff.rule import BOTH, FIRST, MISSING, NOTHING, OUTPUT, SECOND, SEVERAL, Plan, select
 from autodiff.value import Value, unwrap, wrap
 
 __all__ = ["REQUIRED", "Op", "ops_of"]
@@ -83,7 +83,9 @@ class Op:
         self.__dict__.update(fields)
         self.own_kernels: dict[str, Callable[..., Any]] = {}
         self._kernels: dict[Any, Any] = {}
+        self.own_vjp_kernels: dict[str, Any] = {}
         self._plans: dict[int, Plan] = {}
+        self._short_plans: list[Any] = [None] * 4
         # An op of at most two inputs and no attributes: called through the short paths.
         self._short = not (self.attrs or self.residuals or self.variadic or self.joint_vjp) and len(self.inputs) < 3
 
@@ -104,16 +106,16 @@ class Op:
         edge = a._edge
         if edge is None or mode() & _SPECIAL:
             return self._record((x,), (edge,), y, (), {})
-        plan = self._plans.get(1) or self._plan(1, 1)
-        if not plan.wrt:
-            return wrap(y, None)
+        plan = self._short_plans[1] or self._plan(1, 1)
         keep = plan.keep
         if keep == OUTPUT:
             saved = y
         elif keep == FIRST:
             saved = x
+        elif keep == NOTHING:
+            saved = None
         else:
-            saved = None if keep == NOTHING else plan.collect((x,), y, (), {}, registry.backend_of(type(x)))
+            return self._record((x,), (edge,), y, (), {})
         value = _new(Value)
         value._data = y
         value._edge = Node(plan, (edge,), saved, y.shape, y.dtype, type(y))
@@ -121,18 +123,17 @@ class Op:
 
     def binary(self, a: Any, b: Any) -> Any:
         """Apply to two arrays, without attributes: the path of every operator."""
+        edge1 = edge2 = None
         if type(a) is Value:
             x1 = a._data
             edge1 = a._edge
         else:
             x1 = a
-            edge1 = None
         if type(b) is Value:
             x2 = b._data
             edge2 = b._edge
         else:
             x2 = b
-            edge2 = None
         t = type(x1)
         kernel = self._kernels.get(t if t is type(x2) else (t, type(x2)))
         if kernel is None or not self._short:
@@ -141,22 +142,13 @@ class Op:
             y = kernel(x1, x2)
         except Exception as exc:
             self._refused(exc, (x1, x2), {})
-        if edge1 is None:
-            if edge2 is None:
-                return wrap(y, None) if type(a) is Value or type(b) is Value else y
-            mask = 2
-            edges: tuple[Any, ...] = (edge2,)
-        elif edge2 is None:
-            mask = 1
-            edges = (edge1,)
+        if edge1 is not None:
+            mask, edges = (1, (edge1,)) if edge2 is None else (3, (edge1, edge2))
+        elif edge2 is not None:
+            mask, edges = 2, (edge2,)
         else:
-            mask = 3
-            edges = (edge1, edge2)
-        if mode() & _SPECIAL:
-            return self._record((x1, x2), (edge1, edge2), y, (), {})
-        plan = self._plans.get(mask) or self._plan(mask, 2)
-        if len(plan.wrt) != len(edges):
-            return self._record((x1, x2), (edge1, edge2), y, (), {})
+            return wrap(y, None) if type(a) is Value or type(b) is Value else y
+        plan = self._short_plans[mask] or self._plan(mask, 2)
         keep = plan.keep
         if keep == NOTHING:
             saved: Any = None
@@ -166,10 +158,10 @@ class Op:
             saved = x2
         elif keep == FIRST:
             saved = x1
-        elif keep == OUTPUT:
-            saved = y
         else:
-            saved = plan.collect((x1, x2), y, (), {}, self._backend((x1, x2)))
+            return self._record((x1, x2), (edge1, edge2), y, (), {})
+        if mode() & _SPECIAL:
+            return self._record((x1, x2), (edge1, edge2), y, (), {})
         value = _new(Value)
         value._data = y
         value._edge = Node(plan, edges, saved, y.shape, y.dtype, type(y))
@@ -235,7 +227,7 @@ class Op:
             if mode() & DEBUG:
                 _watch_for_debug(node)
             return wrap(y, node)
-        node = Node(plan, kept, saved, tuple([out.shape for out in y]), None, tuple)
+        node = Node(plan, kept, saved, tuple([out.shape for out in y]), SEVERAL, tuple)
         if mode() & DEBUG:
             _watch_for_debug(node)
         return tuple([
@@ -254,6 +246,8 @@ class Op:
                             f"Detach that argument, or declare a rule (None says that it is not differentiable)."
                         )
             plan = self._plans[key] = Plan(self, mask, count)
+            if self._short:
+                self._short_plans[mask] = plan
         return plan
 
     def _bind(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -293,9 +287,24 @@ class Op:
 
         return declare
 
+    def vjp_kernel(self, backend: str) -> Callable[[Any], Any]:
+        """Declare a faster rule for one backend, for passes that are not themselves recorded.
+
+        Decorates one function, or a tuple with one for each input, which name no more than the rules do.
+        """
+
+        def declare(rules: Any) -> Any:
+            self.own_vjp_kernels[backend] = rules
+            self.forget_kernels()
+            return rules
+
+        return declare
+
     def forget_kernels(self) -> None:
         """Look kernels up again: the registry has changed."""
         self._kernels.clear()
+        self._plans.clear()
+        self._short_plans = [None] * 4
 
     def kernel_on(self, backend: Any, array_type: type) -> Callable[..., Any]:
         """Return the kernel for arrays of `array_type` of `backend`, best first.

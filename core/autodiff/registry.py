@@ -216,6 +216,14 @@ class Registry:
             f"`autodiff ops` lists all {len(self.ops)} of them."
         )
 
+    def vjp_kernels(self, op: Any) -> Iterator[tuple[Backend, type, Any]]:
+        """Return the rules that backends have of their own for `op`: backend, type of array, rules."""
+        for backend in self.backends.values():
+            for array_type in backend.rule_types():
+                rules = getattr(op, "own_vjp_kernels", {}).get(backend.name) or backend.vjp_kernel_for(op, array_type)
+                if rules is not None:
+                    yield backend, array_type, rules
+
     # ---- backends ---------------------------------------------------------------------------------------
 
     def backend(self, name: str | Backend | None = None) -> Backend:

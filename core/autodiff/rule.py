@@ -14,7 +14,7 @@ from typing import Any
 from autodiff.errors import RegistrationError, RuleError
 from autodiff.graph import Node
 from autodiff.registry import registry
-from autodiff.value import standard, wrap
+from autodiff.value import Value, standard, wrap
 
 __all__ = ["IDENTITY", "MISSING", "RESERVED", "SELECT", "Plan", "Rule", "select"]
 
@@ -23,6 +23,9 @@ RESERVED = frozenset({"g", "t", "y", "xp", "needs"})
 
 #: The rule of an input that has none yet; None is the rule of an input that is not differentiable.
 MISSING: Any = object()
+
+#: What a rule may name beside what is kept from the forward pass.
+_NOT_SAVED = frozenset({"g", "needs", "xp"})
 
 _FACTS = ("shape", "dtype", "device")
 
@@ -88,6 +91,9 @@ def _sources(op: Any) -> dict[str, tuple[Any, ...]]:
     return names
 
 
+#: The dtype of a node with several outputs.
+SEVERAL: Any = object()
+
 # What a plan saves: nothing, one array as it is, the two inputs, or a tuple of whatever its sources say.
 NOTHING, FIRST, SECOND, OUTPUT, BOTH, GENERAL = range(6)
 _SINGLE = {("x", 0): FIRST, ("x", 1): SECOND, ("y",): OUTPUT}
@@ -110,11 +116,12 @@ class Plan:
         ``joint(g, saved)`` for all inputs of the op together.
     """
 
-    __slots__ = ("conj_pulls", "count", "joint", "keep", "op", "pulls", "slots", "wrt")
+    __slots__ = ("conj_pulls", "count", "joint", "keep", "op", "pulls", "replaced", "slots", "wrt")
 
     def __init__(self, op: Any, mask: int, count: int) -> None:
         self.op = op
         self.count = count
+        self.replaced: dict[type, tuple[Pull, ...]] | None = None
         wrt = [i for i in range(count) if mask >> i & 1]
         self.joint: Pull | None = None
         self.pulls: tuple[Pull, ...] | None = None
@@ -125,10 +132,12 @@ class Plan:
         else:
             self.wrt = tuple(i for i in wrt if op.vjps[i] is not None)
             rules = [op.vjps[i] for i in self.wrt]
-        # Each source once, in order of appearance; the cotangent and `needs` are not saved.
-        found = dict.fromkeys(s for rule in rules for s in rule.sources if s[0] not in ("g", "needs"))
-        self.slots: tuple[tuple[Any, ...], ...] = tuple(found)
-        if not self.slots:
+        # Each source once.
+        found = {s for rule in rules for s in rule.sources if s[0] not in _NOT_SAVED}
+        self.slots: tuple[tuple[Any, ...], ...] = tuple(sorted(found, key=repr))
+        if len(self.wrt) != len(wrt):
+            self.keep = GENERAL
+        elif not self.slots:
             self.keep = NOTHING
         elif len(self.slots) == 1:
             self.keep = _SINGLE.get(self.slots[0], GENERAL)
@@ -142,6 +151,25 @@ class Plan:
         else:
             self.pulls = tuple(_pull(rule, where, single, op.multiplies, False) for rule in rules)
             self.conj_pulls = tuple(_pull(rule, where, single, op.multiplies, True) for rule in rules)
+            self.replaced = self._replacements(where, single)
+
+    def _replacements(self, where: dict[Any, int], single: bool) -> dict[type, tuple[Pull, ...]] | None:
+        """Return the backends' own rules by type of array, or None: the usual case, which costs one test."""
+        found: dict[type, tuple[Pull, ...]] = {}
+        for backend, array_type, rules in registry.vjp_kernels(self.op):
+            listed = rules if isinstance(rules, tuple) else (rules,)
+            pulls = []
+            for i in self.wrt:
+                rule = Rule(self.op, listed[i], "vjp")
+                extra = [s for s in rule.sources if s[0] not in _NOT_SAVED and s not in where]
+                if extra:
+                    raise RegistrationError(
+                        f"{self.op.id!r}: the rule of the backend {backend.name!r} names {extra[0]}, which the rule of the op "
+                        f"does not: what is kept from the forward pass is decided there"
+                    )
+                pulls.append(_call(rule, where, single))
+            found[array_type] = tuple(pulls)
+        return found or None
 
     def pull_joint(self, g: Any, saved: Any) -> list[Any]:
         """Run a joint rule; return the cotangents of `wrt`.
@@ -179,8 +207,6 @@ class Plan:
                 return residuals[slot[1]]
             case "xs":
                 return tuple(xs)
-            case "xp":
-                return backend.xp
         fact = _fact(slot[0], backend)
         return tuple([fact(x) for x in xs]) if slot[1] is None else fact(xs[slot[1]])
 
@@ -206,9 +232,6 @@ class Plan:
                 if type(item) is tuple:
                     return tuple([wrap(y, select(node, i, y)) for i, y in enumerate(item)])
                 return wrap(item, node)
-            case "xp":
-                own: Any = registry.backend_of(node.edges[0].type)
-                return registry.recorded_xp(own)
         return item
 
 
@@ -221,31 +244,44 @@ def _fact(name: str, backend: Any) -> Callable[[Any], Any]:
     return lambda x: f"{backend.name}:{backend.device(x)}" if hasattr(x, "dtype") else None
 
 
+_PLACES = {("g",): -1, ("needs",): -2, ("xp",): -3}
+
+
 def _call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool, ...] = ()) -> Pull:
     """Return ``call(g, saved)`` that hands `rule` what it names."""
     function: Any = rule.function
-    sources = rule.sources
-    if sources == (("g",),):
+    picks = [_PLACES[s] if s in _PLACES else where[s] for s in rule.sources]
+    # The frequent shapes are written out: a general call costs as much as a small array's arithmetic.
+    if picks == [-1]:
         return lambda g, saved: function(g)
     if single:
-        if sources[0] == ("g",) and len(sources) == 2:
-            return lambda g, saved: function(g, saved)
-        if len(sources) == 1:
+        if picks == [0]:
             return lambda g, saved: function(saved)
-        return lambda g, saved: function(*[g if s == ("g",) else saved for s in sources])
-    # -1 is the cotangent, -2 is `needs`: neither is saved.
-    picks = [-1 if s == ("g",) else -2 if s == ("needs",) else where[s] for s in sources]
-    if len(picks) == 1:
-        first = picks[0]
-        return lambda g, saved: function(saved[first] if first >= 0 else needs)
-    if len(picks) == 2 and picks[0] == -1 and picks[1] >= 0:
-        second = picks[1]
-        return lambda g, saved: function(g, saved[second])
+        if picks == [-1, 0]:
+            return lambda g, saved: function(g, saved)
+        if picks == [-1, 0, -3]:
+            return lambda g, saved: function(g, saved, _namespace(g))
+    elif len(picks) == 2 and picks[0] == -1 and picks[1] >= 0:
+        place = picks[1]
+        return lambda g, saved: function(g, saved[place])
 
     def call(g: Any, saved: Any) -> Any:
-        return function(*[saved[k] if k >= 0 else g if k == -1 else needs for k in picks])
+        kept = (saved,) if single else saved
+        special = (_namespace(g) if -3 in picks else None, needs, g)
+        return function(*[kept[k] if k >= 0 else special[k + 3] for k in picks])
 
     return call
+
+
+def _namespace(g: Any) -> Any:
+    """Return the ``xp`` of a rule: the library of its cotangent, or `autodiff.numpy` if that is a Value."""
+    if type(g) is tuple:
+        g = next(part for part in g if part is not None)
+    if type(g) is Value:
+        own: Any = registry.backend_of(type(g._data))
+        return registry.recorded_xp(own)
+    own = registry.backend_of(type(g))
+    return own.xp
 
 
 def _pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool, conj: bool) -> Pull:
@@ -259,7 +295,7 @@ def _pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool, con
             return _same
         return _negated if factor == -1 else lambda g, saved: g * factor
     if not rule.sources:
-        constant = rule.function
+        constant: Any = rule.function
         return (lambda g, saved: g * _conj(constant())) if conj else lambda g, saved: g * constant()
     partial = _call(rule, where, single)
     if conj:
@@ -268,6 +304,10 @@ def _pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool, con
         # The most frequent shape of all, tanh's for one: spare it a call.
         function: Any = rule.function
         return lambda g, saved: g * function(saved)
+    if len(rule.sources) == 1:
+        function = rule.function
+        place = where[rule.sources[0]]
+        return lambda g, saved: g * function(saved[place])
     return lambda g, saved: g * partial(g, saved)
 
 
