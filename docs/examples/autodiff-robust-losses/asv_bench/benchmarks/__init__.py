@@ -1,0 +1,1 @@
+"""Benchmarks of autodiff-robust-losses, for asv."""
