@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import multiply, subtract
 
 __all__ = ["ARRAY_KERNELS", "ARRAY_RULES", "SCALAR_KERNELS", "SCALAR_RULES"]
 
@@ -20,40 +21,37 @@ def _relu(x: Any) -> Any:
 
 def _tanh_rule(g: Any, y: Any) -> Any:
     # g - g * y * y: three passes through one new array, and no Python number to convert.
-    t = g * y
-    t *= y
-    return np.subtract(g, t, t)
+    t = multiply(g, y)
+    multiply(t, y, t)
+    return subtract(g, t, t)
 
 
 def _sigmoid_rule(g: Any, y: Any) -> Any:
-    t = y * y
-    np.subtract(y, t, t)
-    t *= g
-    return t
+    t = multiply(y, y)
+    subtract(y, t, t)
+    return multiply(t, g, t)
 
 
-#: For NumPy's scalars: ufuncs on them cost 0.2 to 0.5 us, Python's operators 0.05.
-SCALAR_KERNELS: dict[str, Kernel] = {
+_OPERATORS: dict[str, Kernel] = {
     "autodiff_ops.add": operator.add,
     "autodiff_ops.subtract": operator.sub,
     "autodiff_ops.multiply": operator.mul,
     "autodiff_ops.divide": operator.truediv,
     "autodiff_ops.pow": operator.pow,
     "autodiff_ops.negative": operator.neg,
-    "autodiff_ops.abs": operator.abs,
     "autodiff_ops.less": operator.lt,
     "autodiff_ops.less_equal": operator.le,
     "autodiff_ops.greater": operator.gt,
     "autodiff_ops.greater_equal": operator.ge,
     "autodiff_ops.equal": operator.eq,
     "autodiff_ops.not_equal": operator.ne,
-    "autodiff_activations.relu": _relu,
 }
 
-#: For arrays.
-ARRAY_KERNELS: dict[str, Kernel] = {
-    "autodiff_ops.pow": np.power,
-}
+#: For NumPy's scalars: ufuncs on them cost 0.2 to 0.5 us, Python's operators 0.05.
+SCALAR_KERNELS: dict[str, Kernel] = {**_OPERATORS, "autodiff_ops.abs": operator.abs, "autodiff_activations.relu": _relu}
+
+#: For arrays: the operators are the same ufuncs, called 40 ns faster, and square for a power of two.
+ARRAY_KERNELS: dict[str, Kernel] = {**_OPERATORS, "autodiff_ops.matmul": operator.matmul}
 
 #: Rules for real numbers in passes that are not recorded, one for each input, naming no more than the op's own.
 SCALAR_RULES: dict[str, tuple[Kernel, ...]] = {

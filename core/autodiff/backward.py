@@ -19,7 +19,7 @@ from autodiff.graph import Edge, Node, schedule
 from autodiff.modes import DEBUG, MODE, NO_GRAD, mode
 from autodiff.projection import project
 from autodiff.registry import registry
-from autodiff.rule import SELECT, SEVERAL
+from autodiff.rule import SELECT, same
 from autodiff.seeds import seed_for
 from autodiff.value import Value
 
@@ -50,78 +50,89 @@ def _pull_back(
     for root in roots:
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
     checks = mode() & DEBUG
-    order = schedule(list(roots), 0 if targets is None else min((e.seq for e in targets), default=0))
-    path = None if targets is None else _between(order, targets)
-    live = None if path is None or targets is None else path | targets
+    order, cotangents = schedule(roots, 0 if targets is None else min((e.seq for e in targets), default=0))
+    live = None if targets is None else _between(order, targets)
+    unusual = record or checks or live is not None
     found: dict[Edge, Any] = {}  # cotangents of nodes: of the targets among them, and of those that retain theirs
-    cotangents: dict[Any, Any] = dict.fromkeys(order)
     for root, seed in zip(roots, seeds, strict=True):
         before = cotangents.get(root)
         cotangents[root] = seed if before is None else before + seed
     summed: set[Edge] = set()  # edges whose cotangent is a sum made here: it is ours to add to in place
     dtype: Any = None
     is_complex = False
+    get, pop = cotangents.get, cotangents.pop
     node: Any = None
     try:
         for node in order:
-            g = cotangents.pop(node)
+            g = pop(node)
             if g is None:  # no path from the roots, or none through which anything flows
                 continue
-            if node.watch is not None:
-                g = inspection.attend(node, g, found, checks)
-            if path is not None and targets is not None:
-                if node in targets:
-                    found[node] = g
-                if node not in path:
-                    continue
             plan = node.plan
             edges = node.edges
-            saved = plan.lift(node) if record else node.saved
+            saved = node.saved
             if node.dtype is not dtype:
                 dtype = node.dtype
                 is_complex = registry.is_complex(dtype, node.type)
-                if dtype is SEVERAL:
-                    g = tuple(g)
-                    dtype = None
             pulls = plan.conj_pulls if is_complex else plan.pulls
-            if plan.replaced is not None and not record and not is_complex:
+            if plan.replaced is not None and not (record or is_complex):
                 pulls = plan.replaced.get(node.type, pulls)
-            pulled = None
-            if plan is SELECT:  # one output of several: its cotangent is a place in a list
-                places = cotangents.get(edges[0]) or [None] * len(edges[0].shape)
-                before = places[node.saved]
-                places[node.saved] = g if before is None else before + g
-                cotangents[edges[0]] = places
-                continue
-            if checks:
-                pulled = inspection.checked(node, pulls, g, saved)
-            elif pulls is None:
-                pulled = plan.pull_joint(g, saved)
+            if node.watch is not None:
+                g = inspection.attend(node, g, found, checks)
+            if plan.special:
+                if plan is SELECT:
+                    _place(cotangents, node, g)
+                    continue
+                pulls, g = plan.specialise(pulls, g)
+            if unusual:
+                if live is not None:
+                    if node in targets:  # type: ignore[operator]  # there are, where anything is live
+                        found[node] = g
+                    if node not in live:
+                        continue
+                    pulls = [pull if e in live or e in targets else _nothing for e, pull in zip(edges, pulls, strict=True)]
+                if record:
+                    saved = plan.lift(node)
+                if checks:
+                    pulls = inspection.checked(node, pulls, g, saved)
             if not retain:
                 node.edges = None
                 node.saved = _SPENT
             i = 0
-            for edge in edges:
-                if live is None or edge in live:
-                    q = pulls[i](g, saved) if pulled is None else pulled[i]
-                    if q is not None:
-                        if type(q) is not edge.type or q.dtype is not edge.dtype or q.shape != edge.shape:
-                            q = project(q, edge, plan, plan.wrt[i], record)
-                        before = cotangents.get(edge)
-                        if before is None:
-                            cotangents[edge] = q
-                        elif edge in summed:
-                            before += q
-                            cotangents[edge] = before
-                        else:
-                            cotangents[edge] = before + q
-                            summed.add(edge)
+            for pull in pulls:  # not a zip: its tuples cost more than the count
+                q = g if pull is same else pull(g, saved)
+                edge = edges[i]
                 i += 1
+                if q is None:
+                    continue
+                if q.dtype is not edge.dtype or q.shape != edge.shape or type(q) is not edge.type:
+                    q = project(q, edge, plan, plan.wrt[i - 1], record)
+                before = get(edge)
+                if before is None:
+                    cotangents[edge] = q
+                elif edge in summed:
+                    before += q
+                    cotangents[edge] = before
+                else:
+                    cotangents[edge] = before + q
+                    summed.add(edge)
     except BaseException as exc:
         _give_up(exc, node, () if retain else order)
         raise
     cotangents.update(found)
     return cotangents
+
+
+def _nothing(g: Any, saved: Any) -> None:
+    """Pull nothing back: nobody asked for it."""
+
+
+def _place(cotangents: dict[Any, Any], node: Any, g: Any) -> None:
+    """Put the cotangent of one output of several into its place in a list."""
+    several = node.edges[0]
+    places = cotangents.get(several) or [None] * len(several.shape)
+    before = places[node.saved]
+    places[node.saved] = g if before is None else before + g
+    cotangents[several] = places
 
 
 def _between(order: list[Node], targets: set[Edge]) -> set[Edge]:

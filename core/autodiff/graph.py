@@ -9,7 +9,7 @@ Edges never point to a `Value`: handles come and go, and may be re-bound, withou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -73,17 +73,18 @@ Edge: TypeAlias = Node | Leaf
 _by_seq = attrgetter("seq")
 
 
-def schedule(roots: list[Edge], floor: int = 0) -> list[Node]:
+def schedule(roots: Iterable[Edge], floor: int = 0) -> tuple[list[Node], dict[Edge, Any]]:
     """Return the nodes that `roots` depend on and that are not older than `floor`, each before its inputs.
 
-    Iterative, so that the depth of a graph is limited by memory alone.
+    They are also the keys of the dict, each with None: the place for its cotangent. Iterative, so that the
+    depth of a graph is limited by memory alone.
 
     Raises
     ------
     GraphError
         One of them is spent: an earlier pass freed what it saved.
     """
-    found = dict.fromkeys(root for root in roots if type(root) is Node)
+    found: dict[Edge, Any] = dict.fromkeys(root for root in roots if type(root) is Node)
     order: list[Any] = list(found)
     for node in order:  # grows while it is read
         edges = node.edges
@@ -94,4 +95,4 @@ def schedule(roots: list[Edge], floor: int = 0) -> list[Node]:
                 found[edge] = None
                 order.append(edge)
     order.sort(key=_by_seq, reverse=True)
-    return order
+    return order, found

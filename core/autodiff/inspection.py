@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from autodiff.errors import ArgumentError, GraphError, RuleError
@@ -58,26 +59,28 @@ def run_hooks(owner: Watch | Leaf, g: Any, node: Node | None = None) -> Any:
 
 
 def checked(node: Node, pulls: Any, g: Any, saved: Any) -> list[Any]:
-    """Run the rules of `node` and report what they must not do (debug mode).
+    """Return `pulls` that report what a rule must not do (debug mode).
 
     Raises
     ------
     RuleError
-        A rule wrote into its cotangent or into what was saved, or made a NaN out of numbers.
+        When pulled: a rule wrote into its cotangent or into what was saved, or made a NaN out of numbers.
     """
-    plan = node.plan
-    before = _prints(g), _prints(saved)
-    pulled: list[Any] = plan.pull_joint(g, saved) if pulls is None else [pull(g, saved) for pull in pulls]
-    if (_prints(g), _prints(saved)) != before:
-        raise RuleError(
-            f"A gradient rule of {plan.op.id!r} (plugin {plan.op.plugin!r}) wrote into its cotangent or into an array that "
-            f"was saved for it. Others read them too: a rule makes new arrays."
-        )
-    finite = not any(_has_nan(item) for item in _arrays(g))
-    for position, q in zip(plan.wrt, pulled, strict=True):
-        if finite and q is not None and _has_nan(q):
-            raise RuleError(f"The gradient of {plan.op.id!r} for argument {_argument(plan.op, position)!r} has become NaN.")
-    return pulled
+    op = node.plan.op
+
+    def check(pull: Any, position: int, g: Any, saved: Any) -> Any:
+        before = _prints(g), _prints(saved)
+        q = pull(g, saved)
+        if (_prints(g), _prints(saved)) != before:
+            raise RuleError(
+                f"The gradient rule of {op.id!r} (plugin {op.plugin!r}) for argument {_argument(op, position)!r} wrote into "
+                f"its cotangent or into an array that was saved for it. Others read them too: a rule makes new arrays."
+            )
+        if q is not None and _has_nan(q) and not any(_has_nan(item) for item in _arrays(g)):
+            raise RuleError(f"The gradient of {op.id!r} for argument {_argument(op, position)!r} has become NaN.")
+        return q
+
+    return [partial(check, pull, position) for pull, position in zip(pulls, node.plan.wrt, strict=True)]
 
 
 def _arrays(items: Any) -> list[Any]:

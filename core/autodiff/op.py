@@ -22,7 +22,7 @@ from autodiff.errors import (
     RuleError,
     nearest,
 )
-from autodiff.graph import Node, Watch
+from autodiff.graph import Node, Watch, next_seq
 from autodiff.modes import DEBUG, NO_GRAD, mode
 from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.rule import BOTH, FIRST, MISSING, NOTHING, OUTPUT, SECOND, SEVERAL, Plan, select
@@ -56,6 +56,9 @@ class Op:
         The rules.
     """
 
+    # What the short paths read; a slot is found faster than an entry of the dict that holds the declaration.
+    __slots__ = ("__dict__", "__weakref__", "_quick", "_short_plans")
+
     def __init__(self, **fields: Any) -> None:
         self.id: str
         self.name: str
@@ -88,6 +91,8 @@ class Op:
         self._short_plans: list[Any] = [None] * 4
         # An op of at most two inputs and no attributes: called through the short paths.
         self._short = not (self.attrs or self.residuals or self.variadic or self.joint_vjp) and len(self.inputs) < 3
+        # What the short paths look up; empty for other ops, so that these find nothing there.
+        self._quick: dict[Any, Any] = {}
 
     # ---- calling ----------------------------------------------------------------------------------------
 
@@ -96,8 +101,8 @@ class Op:
         if type(a) is not Value:
             return self(a)
         x = a._data
-        kernel = self._kernels.get(type(x))
-        if kernel is None or not self._short:
+        kernel = self._quick.get(type(x))
+        if kernel is None:
             return self(a)
         try:
             y = kernel(x)
@@ -135,17 +140,24 @@ class Op:
         else:
             x2 = b
         t = type(x1)
-        kernel = self._kernels.get(t if t is type(x2) else (t, type(x2)))
-        if kernel is None or not self._short:
+        kernel = self._quick.get(t if t is type(x2) else (t, type(x2)))
+        if kernel is None:
             return self(a, b)
         try:
             y = kernel(x1, x2)
         except Exception as exc:
             self._refused(exc, (x1, x2), {})
+        edges: tuple[Any, ...]
         if edge1 is not None:
-            mask, edges = (1, (edge1,)) if edge2 is None else (3, (edge1, edge2))
+            if edge2 is not None:
+                mask = 3
+                edges = (edge1, edge2)
+            else:
+                mask = 1
+                edges = (edge1,)
         elif edge2 is not None:
-            mask, edges = 2, (edge2,)
+            mask = 2
+            edges = (edge2,)
         else:
             return wrap(y, None) if type(a) is Value or type(b) is Value else y
         plan = self._short_plans[mask] or self._plan(mask, 2)
@@ -164,18 +176,25 @@ class Op:
             return self._record((x1, x2), (edge1, edge2), y, (), {})
         value = _new(Value)
         value._data = y
-        value._edge = Node(plan, edges, saved, y.shape, y.dtype, type(y))
+        value._edge = node = _new(Node)
+        node.plan = plan
+        node.edges = edges
+        node.saved = saved
+        node.shape = y.shape
+        node.dtype = y.dtype
+        node.type = type(y)
+        node.seq = next_seq()
+        node.watch = None
         return value
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
         if not attrs and self._short and len(args) == len(self.inputs):
             # The short paths come back here only for what they do not know yet.
-            key = self._key([unwrap(a) for a in args])
-            if key in self._kernels:
-                if len(args) == 2:
+            if len(args) == 2:
+                if self._key([unwrap(a) for a in args]) in self._quick:
                     return self.binary(*args)
-                if type(args[0]) is Value:
-                    return self.unary(args[0])
+            elif type(args[0]) is Value and type(args[0]._data) in self._quick:
+                return self.unary(args[0])
         if len(args) != len(self.inputs) and (self.variadic is None or len(args) < len(self.inputs)):
             raise ArgumentTypeError(
                 f"{self.id!r} takes {len(self.inputs)} arrays by position, {self.signature}; it was given {len(args)}. "
@@ -303,6 +322,7 @@ class Op:
     def forget_kernels(self) -> None:
         """Look kernels up again: the registry has changed."""
         self._kernels.clear()
+        self._quick.clear()
         self._plans.clear()
         self._short_plans = [None] * 4
 
@@ -373,6 +393,8 @@ class Op:
         kernel = self.kernel_on(backend, array_type)
         if not converted and types:
             self._kernels[self._key(xs)] = kernel
+            if self._short:
+                self._quick[self._key(xs)] = kernel
         return kernel, xs
 
     def _convert(self, i: int, x: Any, backend: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from autodiff.errors import RegistrationError, RuleError
@@ -116,7 +117,7 @@ class Plan:
         ``joint(g, saved)`` for all inputs of the op together.
     """
 
-    __slots__ = ("conj_pulls", "count", "joint", "keep", "op", "pulls", "replaced", "slots", "wrt")
+    __slots__ = ("conj_pulls", "count", "joint", "keep", "op", "pulls", "replaced", "slots", "special", "wrt")
 
     def __init__(self, op: Any, mask: int, count: int) -> None:
         self.op = op
@@ -152,6 +153,8 @@ class Plan:
             self.pulls = tuple(_pull(rule, where, single, op.multiplies, False) for rule in rules)
             self.conj_pulls = tuple(_pull(rule, where, single, op.multiplies, True) for rule in rules)
             self.replaced = self._replacements(where, single)
+        # One test in the hot path for whatever is not a plain rule for each input of an op with one output.
+        self.special = self.joint is not None or op.kind in ("primitive", "internal")
 
     def _replacements(self, where: dict[Any, int], single: bool) -> dict[type, tuple[Pull, ...]] | None:
         """Return the backends' own rules by type of array, or None: the usual case, which costs one test."""
@@ -171,22 +174,33 @@ class Plan:
             found[array_type] = tuple(pulls)
         return found or None
 
-    def pull_joint(self, g: Any, saved: Any) -> list[Any]:
-        """Run a joint rule; return the cotangents of `wrt`.
+    def specialise(self, pulls: Any, g: Any) -> tuple[Any, Any]:
+        """Return pulls and cotangent for a node whose op has several outputs or a joint rule."""
+        if type(g) is list:
+            g = tuple(g)
+        if self.joint is not None:
+            results: list[Any] = []
+            pulls = [partial(self._pull_joint, results, i) for i in self.wrt]
+        return pulls, g
+
+    def _pull_joint(self, results: list[Any], position: int, g: Any, saved: Any) -> Any:
+        """Run the joint rule for the first of its inputs, and hand each input its part.
 
         Raises
         ------
         RuleError
             It returned another number of cotangents than there are inputs.
         """
-        pulled = self.joint(g, saved)  # type: ignore[misc]  # called only where there is one
-        if type(pulled) not in (tuple, list) or len(pulled) != self.count:
-            shown = f"{len(pulled)} cotangents" if isinstance(pulled, tuple | list) else type(pulled).__qualname__
-            raise RuleError(
-                f"The joint rule of {self.op.id!r} (plugin {self.op.plugin!r}) returned {shown}; expected a tuple of "
-                f"{self.count}, one for each input, None where there is no gradient."
-            )
-        return [pulled[i] for i in self.wrt]
+        if not results:
+            pulled = self.joint(g, saved)  # type: ignore[misc]  # called only where there is one
+            if type(pulled) not in (tuple, list) or len(pulled) != self.count:
+                shown = f"{len(pulled)} cotangents" if isinstance(pulled, tuple | list) else type(pulled).__qualname__
+                raise RuleError(
+                    f"The joint rule of {self.op.id!r} (plugin {self.op.plugin!r}) returned {shown}; expected a tuple of "
+                    f"{self.count}, one for each input, None where there is no gradient."
+                )
+            results.extend(pulled)
+        return results[position]
 
     def collect(self, xs: Any, y: Any, residuals: Any, attrs: dict[str, Any], backend: Any) -> Any:
         """Gather what the rules name."""
@@ -292,26 +306,34 @@ def _pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool, con
     if number is not None:
         factor: Any = number.conjugate() if conj else number
         if factor == 1:
-            return _same
+            return same
         return _negated if factor == -1 else lambda g, saved: g * factor
     if not rule.sources:
         constant: Any = rule.function
         return (lambda g, saved: g * _conj(constant())) if conj else lambda g, saved: g * constant()
-    partial = _call(rule, where, single)
+    derivative = _call(rule, where, single)
     if conj:
-        return lambda g, saved: g * _conj(partial(g, saved))
-    if single and len(rule.sources) == 1:
-        # The most frequent shape of all, tanh's for one: spare it a call.
+        return lambda g, saved: g * _conj(derivative(g, saved))
+    if len(rule.sources) == 1 and rule.sources[0] in where:
+        # The most frequent shapes of all: spare them a call, or two.
         function: Any = rule.function
-        return lambda g, saved: g * function(saved)
-    if len(rule.sources) == 1:
-        function = rule.function
         place = where[rule.sources[0]]
-        return lambda g, saved: g * function(saved[place])
-    return lambda g, saved: g * partial(g, saved)
+        if _returns_its_argument(function):
+            return (lambda g, saved: g * saved) if single else lambda g, saved: g * saved[place]
+        return (lambda g, saved: g * function(saved)) if single else lambda g, saved: g * function(saved[place])
+    return lambda g, saved: g * derivative(g, saved)
 
 
-def _same(g: Any, saved: Any) -> Any:
+def _returns_its_argument(function: Any) -> bool:
+    """Tell whether `function` is ``lambda x: x``, the partial derivative of a product."""
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_code == _ARGUMENT.co_code and code.co_freevars == () == code.co_cellvars
+
+
+_ARGUMENT = (lambda x: x).__code__
+
+
+def same(g: Any, saved: Any) -> Any:
     return g
 
 
@@ -330,6 +352,7 @@ class _Internal:
         self.id = f"autodiff.{name}"
         self.name = name
         self.plugin = "autodiff"
+        self.kind = "internal"
         self.inputs = ("x",)
         self.variadic = self.core_ndims = self.joint_vjp = None
         self.broadcasts = self.multiplies = False

@@ -1,0 +1,135 @@
+"""From samples to arrays: `draw`, `draw_like`, and `LAYOUTS`, the ways in which an array may lie in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from autodiff.errors import ArgumentError
+from autodiff.samples import Array
+
+__all__ = ["LAYOUTS", "draw", "draw_like", "fingerprint", "single"]
+
+_KINDS = ("float", "int", "bool", "complex")
+
+
+def draw(spec: Any, rng: np.random.Generator) -> Any:
+    """Return a NumPy array for an `Array` or a shape; anything else, Python numbers for instance, as it is.
+
+    Floating numbers are float64 or complex128, uniform between `low` and `high`; integers are int64, from
+    `low` up to but not including `high`.
+
+    Raises
+    ------
+    ArgumentError
+        The kind is unknown, or there are not enough distinct integers in the range.
+    """
+    if isinstance(spec, tuple) and all(type(n) is int for n in spec):
+        spec = Array(spec)
+    if not isinstance(spec, Array):
+        return spec
+    size = int(np.prod(spec.shape))
+    if spec.kind == "bool":
+        flat = rng.integers(0, 2, size).astype(bool)
+    elif spec.kind == "int":
+        flat = _integers(spec, size, rng)
+    elif spec.kind == "float":
+        flat = _floats(spec, size, rng)
+    elif spec.kind == "complex":
+        flat = _floats(spec, size, rng) + 1j * _floats(spec, size, rng)
+    else:
+        raise ArgumentError(f"{spec!r}: the kind is one of {', '.join(map(repr, _KINDS))}")
+    return flat.reshape(spec.shape)
+
+
+def _floats(spec: Array, size: int, rng: np.random.Generator) -> Any:
+    if not spec.distinct:
+        return rng.uniform(spec.low, spec.high, size)
+    # One in each of `size` equal cells, in its middle half: neighbours are at least half a cell apart.
+    return spec.low + (spec.high - spec.low) * (rng.permutation(size) + rng.uniform(0.25, 0.75, size)) / max(size, 1)
+
+
+def _integers(spec: Array, size: int, rng: np.random.Generator) -> Any:
+    low, high = int(np.ceil(spec.low)), int(np.ceil(spec.high))
+    if not spec.distinct:
+        return rng.integers(low, high, size)
+    if high - low < size:
+        raise ArgumentError(f"{spec!r}: there are {max(high - low, 0)} integers from {low} to {high - 1}, not {size}")
+    return low + rng.permutation(high - low)[:size]
+
+
+def draw_like(array: Any, rng: np.random.Generator) -> Any:
+    """Return a cotangent for a NumPy array, normally distributed; None for integers and booleans, which have none."""
+    if array.dtype.kind not in "fc":
+        return None
+    drawn = rng.standard_normal(array.shape)
+    if array.dtype.kind == "c":
+        drawn = drawn + 1j * rng.standard_normal(array.shape)
+    return np.asarray(drawn, dtype=array.dtype)
+
+
+def single(array: Any) -> Any:
+    """Return a NumPy array in single precision; anything else as it is."""
+    if isinstance(array, np.ndarray) and array.dtype.kind in "fc":
+        return array.astype(np.float32 if array.dtype.kind == "f" else np.complex64)
+    return array
+
+
+def fingerprint(obj: Any, backend: Any) -> Any:
+    """Return something that changes when the content of arrays in a nesting of lists, tuples and dicts does."""
+    if isinstance(obj, dict):
+        return [(name, fingerprint(item, backend)) for name, item in obj.items()]
+    if isinstance(obj, list | tuple):
+        return [fingerprint(item, backend) for item in obj]
+    if isinstance(obj, np.ndarray):
+        return obj.shape, obj.dtype, obj.tobytes()
+    if backend.recognises(type(obj)):
+        return fingerprint(np.asarray(backend.to_numpy(obj)), backend)
+    return repr(obj)
+
+
+def _plain(array: Any, backend: Any) -> Any:
+    return backend.asarray(np.array(array))
+
+
+def _read_only(array: Any, backend: Any) -> Any:
+    raw = _plain(array, backend)
+    if isinstance(raw, np.ndarray):  # only NumPy knows such arrays
+        raw.flags.writeable = False
+    return raw
+
+
+def _strided(array: Any, backend: Any) -> Any:
+    if array.ndim == 0:
+        return _plain(array, backend)
+    return backend.asarray(np.repeat(array, 2, axis=-1))[..., ::2]
+
+
+def _reversed(array: Any, backend: Any) -> Any:
+    if array.ndim == 0:
+        return _plain(array, backend)
+    backwards = (slice(None, None, -1),) * array.ndim
+    return backend.asarray(np.ascontiguousarray(array[backwards]))[backwards]
+
+
+def _fortran(array: Any, backend: Any) -> Any:
+    raw = backend.asarray(np.array(array.T, order="C"))
+    return raw if array.ndim < 2 else backend.xp.permute_dims(raw, tuple(reversed(range(array.ndim))))
+
+
+def _scalar(array: Any, backend: Any) -> Any:
+    raw = _plain(array, backend)
+    return raw[()] if array.ndim == 0 else raw
+
+
+#: Functions of a NumPy array and a backend that return an array of that backend, of the same numbers.
+LAYOUTS: dict[str, Callable[[Any, Any], Any]] = {
+    "plain": _plain,
+    "read-only": _read_only,
+    "strided": _strided,
+    "with negative strides": _reversed,
+    "in Fortran order": _fortran,
+    "scalars of the library": _scalar,
+}
