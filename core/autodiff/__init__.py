@@ -18,6 +18,7 @@ from autodiff.errors import AutodiffError
 from autodiff.modes import debug, enable_grad, is_grad_enabled, no_grad
 from autodiff.ops import ops
 from autodiff.registry import registry as _registry
+from autodiff.standard import standard as _standard
 from autodiff.transforms import grad, value_and_grad, vjp
 from autodiff.value import Value
 
@@ -63,4 +64,4 @@ _value.run_backward = _backward.backward
 _value.numpy_protocols = _NumpyProtocols()
 _registry.loader = _load
 _registry.recorded_xp = _recorded_xp
-_registry.listeners.append(lambda: _value.standard.fill(_registry.ops))
+_registry.listeners.append(lambda: _standard.fill(_registry.ops))

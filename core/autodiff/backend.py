@@ -163,7 +163,7 @@ class Backend(ABC):
         """Tell whether any element is NaN (debug mode)."""
         return bool(self.xp.any(self.xp.isnan(array)))
 
-    def silence(self) -> None:
+    def silence(self) -> None:  # noqa: B027  # most libraries warn of nothing: they need no override
         """Silence floating-point warnings in the current context, where rules run.
 
         An infinite derivative is a result, and no accident that one should be warned of.

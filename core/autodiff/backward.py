@@ -52,6 +52,7 @@ def _pull_back(
     checks = mode() & DEBUG
     order, cotangents = schedule(roots, 0 if targets is None else min((e.seq for e in targets), default=0))
     live = None if targets is None else _between(order, targets)
+    wanted: set[Edge] = targets or set()
     unusual = record or checks or live is not None
     found: dict[Edge, Any] = {}  # cotangents of nodes: of the targets among them, and of those that retain theirs
     for root, seed in zip(roots, seeds, strict=True):
@@ -85,11 +86,13 @@ def _pull_back(
                 pulls, g = plan.specialise(pulls, g)
             if unusual:
                 if live is not None:
-                    if node in targets:  # type: ignore[operator]  # there are, where anything is live
+                    if node in wanted:
                         found[node] = g
                     if node not in live:
                         continue
-                    pulls = [pull if e in live or e in targets else _nothing for e, pull in zip(edges, pulls, strict=True)]
+                    pulls = [
+                        pull if e in live or e in wanted else _nothing for e, pull in zip(edges, pulls, strict=True)
+                    ]
                 if record:
                     saved = plan.lift(node)
                 if checks:
@@ -139,7 +142,7 @@ def _between(order: list[Node], targets: set[Edge]) -> set[Edge]:
     """Return the nodes of `order` that depend on a target."""
     path: set[Edge] = set()
     for node in reversed(order):
-        if any([edge in path or edge in targets for edge in node.edges]):
+        if any(edge in path or edge in targets for edge in node.edges):
             path.add(node)
     return path
 

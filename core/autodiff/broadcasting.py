@@ -13,9 +13,18 @@ from autodiff.samples import sample
 __all__ = ["OPS", "broadcast_to", "sum_to"]
 
 
+def _sum_to_vjp(g: Any, x_shape: tuple[int, ...]) -> Any:
+    return broadcast_to(g, shape=x_shape)
+
+
 @linear(
-    transpose=lambda g, x_shape: broadcast_to(g, shape=x_shape),
-    samples=[sample((2, 3), shape=(3,)), sample((4, 2, 3), shape=(2, 1)), sample((2,), shape=()), sample((0, 2), shape=(1, 2))],
+    transpose=_sum_to_vjp,
+    samples=[
+        sample((2, 3), shape=(3,)),
+        sample((4, 2, 3), shape=(2, 1)),
+        sample((2,), shape=()),
+        sample((0, 2), shape=(1, 2)),
+    ],
 )
 def sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     """Sum `x` over the dimensions that broadcasting added to `shape`: the transpose of `broadcast_to`.
@@ -48,7 +57,12 @@ def sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
 
 @linear(
     transpose=lambda g, x_shape: sum_to(g, shape=x_shape),
-    samples=[sample((3,), shape=(2, 3)), sample((2, 1), shape=(4, 2, 3)), sample((), shape=(2, 2)), sample((1, 2), shape=(0, 2))],
+    samples=[
+        sample((3,), shape=(2, 3)),
+        sample((2, 1), shape=(4, 2, 3)),
+        sample((), shape=(2, 2)),
+        sample((1, 2), shape=(0, 2)),
+    ],
 )
 def broadcast_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     """Repeat `x` along new and unit dimensions to `shape`, by the rules of broadcasting.

@@ -333,7 +333,7 @@ def _make(
         raise RegistrationError(f"{op_id!r} takes *{variadic}: give one joint vjp, which returns a tuple")
     if c_partials and len(c_partials) != len(inputs):
         raise RegistrationError(f"{op_id!r} has {len(inputs)} inputs and {len(c_partials)} c_partials")
-    functools.update_wrapper(op, function)  # type: ignore[arg-type]  # an Op is what the function's name stands for
+    functools.update_wrapper(op, function)
     return op
 
 
@@ -344,9 +344,7 @@ def _rules(op: Op, rules: Any, role: str) -> tuple[Any, ...]:
     if isinstance(rules, Mapping):
         unknown = [name for name in rules if name not in op.inputs]
         if unknown:
-            raise RegistrationError(
-                f"{op.id!r} has a rule for {unknown[0]!r}, which is none of its inputs {op.inputs}"
-            )
+            raise RegistrationError(f"{op.id!r} has a rule for {unknown[0]!r}, which is none of its inputs {op.inputs}")
         listed = [rules.get(name, MISSING) for name in op.inputs]
     else:
         listed = list(rules)

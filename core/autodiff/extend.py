@@ -12,9 +12,24 @@ from autodiff.registry import registry
 from autodiff.samples import Array, Sample, binary, sample, unary
 
 __all__ = [
-    *("Composite", "Op", "composite", "elementwise", "linear", "primitive"),
-    *("Array", "Sample", "binary", "sample", "unary"),
-    *("ArgumentError", "ArgumentTypeError", "Backend", "backend_of", "get_backend", "hookimpl", "ops_of"),
+    "ArgumentError",
+    "ArgumentTypeError",
+    "Array",
+    "Backend",
+    "Composite",
+    "Op",
+    "Sample",
+    "backend_of",
+    "binary",
+    "composite",
+    "elementwise",
+    "get_backend",
+    "hookimpl",
+    "linear",
+    "ops_of",
+    "primitive",
+    "sample",
+    "unary",
 ]
 
 get_backend = registry.backend

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from autodiff.debugging import fingerprint
 from autodiff.errors import ArgumentError, GraphError, RuleError
 from autodiff.graph import Edge, Leaf, Node, Watch
-from autodiff.op import fingerprint
 from autodiff.registry import registry
 from autodiff.value import Value, unwrap, wrap
 
@@ -103,7 +103,11 @@ def describe(node: Node) -> str:
     op = node.plan.op
     text = f"in the backward pass of {op.id!r} (plugin {op.plugin!r}), output shape {node.shape} {node.dtype}"
     line = node.watch.line if node.watch is not None else None
-    return f"{text}; called at {line}" if line else f"{text}; run forward and backward under autodiff.debug() to see the line"
+    return (
+        f"{text}; called at {line}"
+        if line
+        else f"{text}; run forward and backward under autodiff.debug() to see the line"
+    )
 
 
 def _argument(op: Any, position: int) -> str:

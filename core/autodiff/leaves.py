@@ -31,7 +31,7 @@ def commit(arrived: dict[Leaf, Any]) -> None:
         deque(map(_store, receivers, sums), maxlen=0)
 
 
-_store = Leaf.grad.__set__  # type: ignore[attr-defined]  # the setter of a slot, which is C
+_store = Leaf.__dict__["grad"].__set__  # the setter of a slot, which is C
 
 
 def _pop(arrived: dict[Any, Any], leaf: Any) -> tuple[Any, int]:

@@ -10,6 +10,7 @@ need no gradient. What has no op is an error that lists the nearest names.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -17,7 +18,8 @@ from autodiff.backend import Backend
 from autodiff.broadcasting import broadcast_to as _broadcast_to
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest
 from autodiff.registry import registry
-from autodiff.value import Value, standard, unwrap, wrap
+from autodiff.standard import standard
+from autodiff.value import Value, unwrap, wrap
 
 # ---- functions whose signature is not the op's ---------------------------------------------------------------
 
@@ -29,7 +31,7 @@ def _extra(name: str, **given: Any) -> None:
             raise ArgumentTypeError(f"{name}({keyword}=...) is not supported for Values; leave it out")
 
 
-def sum(  # noqa: A001  # NumPy's name
+def sum(  # NumPy's name
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **rest: Any
 ) -> Any:
     """``numpy.sum``."""
@@ -43,7 +45,7 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
     return standard.mean(a if dtype is None else standard.astype(a, dtype=dtype), axis=axis, keepdims=keepdims)
 
 
-def max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, **rest: Any) -> Any:  # noqa: A001  # NumPy's name
+def max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, **rest: Any) -> Any:  # NumPy's name
     """``numpy.max``."""
     _extra("max", out=out, **rest)
     return standard.max(a, axis=axis, keepdims=keepdims)
@@ -286,9 +288,7 @@ _NOT_NUMPY = ("recorded_xp", "array_ufunc", "array_function", "namespace", "near
 
 def namespace() -> Any:
     """Return this module, for ``Value.__array_namespace__``."""
-    import autodiff.numpy
-
-    return autodiff.numpy
+    return sys.modules[__name__]
 
 
 def _no_op(called: str, name: str) -> NoReturn:

@@ -6,24 +6,23 @@ is what operators are, and `Op.__call__` for everything.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
+from autodiff.debugging import remember
 from autodiff.errors import (
-    ArgumentError,
     ArgumentTypeError,
     AutodiffError,
     GradientTypeError,
-    IndexingError,
     KernelError,
     RegistrationError,
     RuleError,
     nearest,
 )
-from autodiff.graph import Node, Watch, next_seq
+from autodiff.graph import Node, next_seq
 from autodiff.modes import DEBUG, NO_GRAD, mode
+from autodiff.refusals import refuse
 from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.rule import BOTH, FIRST, MISSING, NOTHING, OUTPUT, SECOND, SEVERAL, Plan, select
 from autodiff.value import Value, unwrap, wrap
@@ -107,7 +106,7 @@ class Op:
         try:
             y = kernel(x)
         except Exception as exc:
-            self._refused(exc, (x,), {})
+            refuse(self, exc, (x,), {})
         edge = a._edge
         if edge is None or mode() & _SPECIAL:
             return self._record((x,), (edge,), y, (), {})
@@ -146,7 +145,7 @@ class Op:
         try:
             y = kernel(x1, x2)
         except Exception as exc:
-            self._refused(exc, (x1, x2), {})
+            refuse(self, exc, (x1, x2), {})
         edges: tuple[Any, ...]
         if edge1 is not None:
             if edge2 is not None:
@@ -207,12 +206,12 @@ class Op:
         try:
             y = kernel(*xs, **attrs)
         except Exception as exc:
-            self._refused(exc, xs, attrs)
+            refuse(self, exc, xs, attrs)
         residuals: tuple[Any, ...] = ()
         if self.residuals:
             y, *rest = y
             residuals = tuple(rest)
-        if any([type(a) is Value for a in args]):
+        if any(type(a) is Value for a in args):
             return self._record(xs, [a._edge if type(a) is Value else None for a in args], y, residuals, attrs)
         return y
 
@@ -244,14 +243,17 @@ class Op:
         if not several:
             node = Node(plan, kept, saved, y.shape, y.dtype, type(y))
             if mode() & DEBUG:
-                _watch_for_debug(node)
+                remember(node)
             return wrap(y, node)
         node = Node(plan, kept, saved, tuple([out.shape for out in y]), SEVERAL, tuple)
         if mode() & DEBUG:
-            _watch_for_debug(node)
-        return tuple([
-            wrap(out, select(node, i, out) if flow else None) for i, (out, flow) in enumerate(zip(y, flows, strict=True))
-        ])
+            remember(node)
+        return tuple(
+            [
+                wrap(out, select(node, i, out) if flow else None)
+                for i, (out, flow) in enumerate(zip(y, flows, strict=True))
+            ]
+        )
 
     def _plan(self, mask: int, count: int) -> Plan:
         key = mask if self.variadic is None else mask | 1 << count
@@ -344,7 +346,7 @@ class Op:
             or backend.kernel_for(self, array_type)
         )
         if found is not None:
-            return found  # type: ignore[no-any-return]  # as above
+            return found
         if self.takes_xp:
             return partial(self.function, backend.xp)
         found = getattr(backend.xp, self.name, None)
@@ -387,7 +389,10 @@ class Op:
         converted = len(known) != len(xs)
         backend = registry.common_backend(known, repr(self.id))
         if converted or all(type(x) in PYTHON_SCALARS for x in xs):
-            xs = [x if any(x is k for k in known) and len(xs) > 1 else self._convert(i, x, backend) for i, x in enumerate(xs)]
+            xs = [
+                x if any(x is k for k in known) and len(xs) > 1 else self._convert(i, x, backend)
+                for i, x in enumerate(xs)
+            ]
         types = {type(x) for x in xs if type(x) not in PYTHON_SCALARS}
         array_type = next((t for t in types if t not in backend.scalar_types), next(iter(types), float))
         kernel = self.kernel_on(backend, array_type)
@@ -415,28 +420,6 @@ class Op:
             if type(x) not in PYTHON_SCALARS:
                 return registry.backend_of(type(x))
         return registry.backend()
-
-    def _refused(self, exc: Exception, xs: Any, attrs: dict[str, Any]) -> NoReturn:
-        """Raise what the kernel raised, saying which op was given what."""
-        given = ", ".join(
-            f"{name}: {_brief(x)}"
-            for name, x in zip(self.inputs + tuple(f"#{i}" for i in range(len(self.inputs), len(xs))), xs, strict=False)
-        )
-        options = "".join(f", {name}={attr!r:.80}" for name, attr in attrs.items())
-        if isinstance(exc, AutodiffError):
-            exc.add_note(f"in {self.id!r}, given {given}{options}")
-            raise exc
-        message = f"{self.id!r} was given {given}{options}: {exc}"
-        for caught, raised in (
-            (IndexError, IndexingError if not isinstance(exc, ValueError) else AxisArgumentError),
-            (TypeError, ArgumentTypeError),
-            (ValueError, KernelError),
-        ):
-            # A subclass of its own, LinAlgError for one, is what callers expect to catch: it stays.
-            if isinstance(exc, caught) and type(exc).__name__ in _REPLACED:
-                raise raised(message) from exc
-        exc.add_note(message)
-        raise exc
 
     # ---- description ------------------------------------------------------------------------------------
 
@@ -491,43 +474,5 @@ def ops_of(*modules: Any) -> list[Any]:
     ]
 
 
-class AxisArgumentError(ArgumentError, IndexingError):
-    """An axis does not fit the array; a ValueError and an IndexError, as NumPy's own is."""
-
-
-_REPLACED = frozenset({
-    *("TypeError", "ValueError", "IndexError", "AxisError"),
-    *("UFuncTypeError", "_UFuncNoLoopError", "_UFuncInputCastingError", "_UFuncOutputCastingError"),
-})
-
-
 def _op_by_id(op_id: str) -> Any:
     return registry.op(op_id)
-
-
-def _brief(x: Any) -> str:
-    if hasattr(x, "shape") and hasattr(x, "dtype"):
-        return f"shape {tuple(x.shape)} {x.dtype}"
-    return f"{type(x).__name__} {x!r:.40}"
-
-
-def _watch_for_debug(node: Node) -> None:
-    """Remember who called, and what the saved arrays look like now."""
-    frame: Any = sys._getframe(1)
-    while frame is not None and (frame.f_globals.get("__name__") or "").split(".")[0] in ("autodiff", node.plan.op.plugin):
-        frame = frame.f_back
-    if node.watch is None:
-        node.watch = Watch()
-    if frame is not None:
-        node.watch.line = f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
-    node.watch.fingerprint = fingerprint(node)
-
-
-def fingerprint(node: Node) -> Any:
-    """Return something that changes when an array that `node` saved does."""
-    saved = node.saved
-    prints = []
-    for item in saved if type(saved) is tuple else (saved,):
-        backend = registry.backend_of(type(item))
-        prints.append(None if backend is None else backend.fingerprint(item))
-    return prints

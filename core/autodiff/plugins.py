@@ -52,13 +52,9 @@ class PluginRecord:
 #: Every plugin that was found, in the order of loading.
 records: list[PluginRecord] = []
 
-_manager: Any = None
-
-
-def _new_manager() -> Any:
-    manager = pluggy.PluginManager("autodiff")
-    manager.add_hookspecs(hookspecs)
-    return manager
+#: pluggy's part: it knows which function of a plugin implements which hook.
+_manager = pluggy.PluginManager("autodiff")
+_manager.add_hookspecs(hookspecs)
 
 
 def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = registry) -> list[PluginRecord]:
@@ -73,8 +69,6 @@ def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = regist
     PluginWarning
         A plugin failed, brought nothing, misspelt a hook, or shares its entry-point name with another.
     """
-    global _manager
-    _manager = _new_manager()
     records.clear()
     disabled = {name.strip() for name in os.environ.get("AUTODIFF_DISABLE_PLUGINS", "").split(",") if name.strip()}
     autoload = os.environ.get("AUTODIFF_PLUGIN_AUTOLOAD", "1") != "0"
@@ -103,7 +97,7 @@ def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = regist
         seen.setdefault(point.name, record)
         try:
             plugin = point.load()
-        except Exception as exc:  # noqa: BLE001  # whatever a stranger's import raises must not take the rest down
+        except Exception as exc:  # whatever a stranger's import raises must not take the rest down
             _failed(record, exc)
             continue
         _register(plugin, record, into)
@@ -132,10 +126,7 @@ def load_plugin(plugin: Any, name: str | None = None) -> PluginRecord:
     >>> load_plugin(autodiff_activations).status  # loaded already: registering the same again is a no-op
     'loaded'
     """
-    global _manager
     registry.load()
-    if _manager is None:
-        _manager = _new_manager()
     module = getattr(plugin, "__name__", type(plugin).__name__)
     record = PluginRecord(name or module, module, "")
     with warnings.catch_warnings():
@@ -164,7 +155,7 @@ def _register(plugin: Any, record: PluginRecord, into: Registry) -> None:
     if not _manager.is_registered(plugin):
         try:
             _manager.register(plugin, name=f"{record.origin}:{record.name}:{record.module}:{id(plugin)}")
-        except Exception as exc:  # noqa: BLE001  # pluggy validates hooks here: the fault is the plugin's
+        except Exception as exc:  # pluggy validates hooks here: the fault is the plugin's
             _failed(record, exc)
             return
     pending = _misspelt(plugin)
@@ -181,7 +172,7 @@ def _register(plugin: Any, record: PluginRecord, into: Registry) -> None:
             for implementation in getattr(_manager.hook, hook_name).get_hookimpls():
                 if implementation.plugin is plugin:
                     _call(implementation, hook_name, record, into)
-    except Exception as exc:  # noqa: BLE001  # as above
+    except Exception as exc:  # as above
         for table, old in zip(into._tables(), before, strict=True):
             table.clear()
             table.update(old)

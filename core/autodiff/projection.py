@@ -14,7 +14,8 @@ from autodiff.errors import RuleError
 from autodiff.graph import Edge
 from autodiff.registry import registry
 from autodiff.rule import Plan
-from autodiff.value import Value, standard, unwrap
+from autodiff.standard import standard
+from autodiff.value import Value, unwrap
 
 __all__ = ["project"]
 

@@ -43,7 +43,7 @@ class Registry:
         self.backends: dict[str, Backend] = {}
         self.default_backend = "numpy"
         self.loader: Callable[[], None] = lambda: None
-        self.listeners: list[Callable[[], None]] = []
+        self.listeners: list[Callable[[], None]] = []  # run after each change
         self.recorded_xp: Callable[[Backend], Any] = lambda backend: backend.xp
         self._loaded = False
         self._lock = threading.RLock()
@@ -86,7 +86,7 @@ class Registry:
         """
         self.load()
         tables = self._tables()
-        saved = [dict(t) if not isinstance(t, list) else list(t) for t in tables]
+        saved = [dict(table) for table in tables]
         names = {name: list(ops) for name, ops in self.names.items()}
         default = self.default_backend
         try:

@@ -15,7 +15,8 @@ from typing import Any
 from autodiff.errors import RegistrationError, RuleError
 from autodiff.graph import Node
 from autodiff.registry import registry
-from autodiff.value import Value, standard, wrap
+from autodiff.standard import standard
+from autodiff.value import Value, wrap
 
 __all__ = ["IDENTITY", "MISSING", "RESERVED", "SELECT", "Plan", "Rule", "select"]
 
@@ -272,7 +273,7 @@ def _call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool, ..
         if picks == [0]:
             return lambda g, saved: function(saved)
         if picks == [-1, 0]:
-            return lambda g, saved: function(g, saved)
+            return function  # type: ignore[no-any-return]  # a rule is whatever callable its author wrote
         if picks == [-1, 0, -3]:
             return lambda g, saved: function(g, saved, _namespace(g))
     elif len(picks) == 2 and picks[0] == -1 and picks[1] >= 0:
@@ -372,4 +373,3 @@ SELECT = Plan(_Internal("select"), 1, 1)
 def select(node: Node, index: int, output: Any) -> Node:
     """Make the edge of one output of a node that has several."""
     return Node(SELECT, (node,), index, output.shape, output.dtype, type(output))
-

@@ -247,12 +247,14 @@ def _run(f: Function, inputs: _Inputs, kwargs: dict[str, Any], has_aux: bool) ->
     if not has_aux:
         return result, None
     if not isinstance(result, tuple) or len(result) != 2:
-        raise ArgumentTypeError(f"With has_aux=True {_name(f)} must return a pair (output, aux); it returned {result!r:.80}")
+        raise ArgumentTypeError(
+            f"With has_aux=True {_name(f)} must return a pair (output, aux); it returned {result!r:.80}"
+        )
     return result
 
 
 def _checked_argnums(transform: str, f: Function, args: tuple[Any, ...], argnums: int | Sequence[int]) -> list[int]:
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    numbers: list[Any] = [argnums] if isinstance(argnums, int) else list(argnums)
     for n in numbers:
         if not isinstance(n, int) or not -len(args) <= n < len(args):
             raise ArgumentError(
@@ -287,4 +289,3 @@ def _cotangent(y: Value, given: Any) -> Any:
 
 def _name(f: Function) -> str:
     return getattr(f, "__qualname__", repr(f))
-

@@ -34,12 +34,12 @@ def _register(cls: type) -> None:
     _known.add(cls)
     names = [f.name for f in dataclasses.fields(cls)]
 
-    def take_apart(obj: Any) -> tuple[list[Any], None, list[str]]:
+    def take_apart(obj: Any) -> tuple[list[Any], Any, list[str]]:
         return [getattr(obj, name) for name in names], None, names
 
-    def put_together(_: None, values: Any) -> Any:
+    def put_together(_: Any, values: Any) -> Any:
         # Not through __init__: it may check or derive what is no array during a transform.
-        obj = object.__new__(cls)
+        obj: Any = object.__new__(cls)
         for name, value in zip(names, values, strict=True):
             object.__setattr__(obj, name, value)
         return obj

@@ -10,65 +10,23 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NoReturn
 
-from autodiff.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    GradientTypeError,
-    GraphError,
-    PluginError,
-    nearest,
-)
-from autodiff.graph import Edge, Leaf, Node, Watch
+from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, GraphError, nearest
+from autodiff.graph import Edge, Leaf, Node
+from autodiff.hooks import Hook, watch
 from autodiff.modes import NO_GRAD, mode
+from autodiff.operators import Operators
 from autodiff.registry import registry
+from autodiff.replacing import replacement
+from autodiff.standard import standard
 
-__all__ = ["Hook", "Standard", "Value", "standard", "unwrap", "wrap"]
+__all__ = ["Value", "unwrap", "wrap"]
 
-
-class Missing:
-    """Stands for a standard op whose plugin is not loaded; says so when it is called."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, *args: Any, **attrs: Any) -> NoReturn:
-        raise PluginError(
-            f"The standard op {self.name!r} is not registered: the plugin that brings it, shipped with autodiff, "
-            f"is disabled or failed to load. `autodiff plugins` shows which."
-        )
-
-    unary = binary = __call__
-
-
-class Standard:
-    """The ops behind operators, methods and NumPy's protocols: always the ones shipped with autodiff."""
-
-    names = (
-        *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "pow", "matmul"),
-        *("negative", "positive", "abs", "exp", "log", "sqrt", "tanh", "sigmoid", "relu"),
-        *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
-        *("sum", "mean", "max", "reshape", "permute_dims", "getitem", "setitem", "astype", "to", "conj", "real"),
-        *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert"),
-    )
-    __slots__ = names
-
-    def __init__(self) -> None:
-        self.fill({})
-
-    def fill(self, ops: dict[str, Any]) -> None:
-        """Take each op from ``autodiff_ops`` or ``autodiff_activations``."""
-        for name in self.names:
-            op = ops.get(f"autodiff_ops.{name}") or ops.get(f"autodiff_activations.{name}") or Missing(name)
-            setattr(self, name, op)
-
-
-standard: Any = Standard()
 
 #: What `Value.backward` calls; `autodiff/__init__` hands it over, since the pass itself works on Values.
-run_backward: Callable[..., None]
+run_backward: Any = None
 
 
-class Value:
+class Value(Operators):
     """An array, or a number, whose computations are recorded so that they can be differentiated.
 
     Parameters
@@ -156,23 +114,9 @@ class Value:
 
     def _replace(self, where: str, new: Any) -> None:
         """Put other numbers of the same shape into a Value that is no intermediate result."""
-        old = self._data
         if type(self._edge) is Node:
             raise GraphError(f"{where} of an intermediate result cannot be replaced; use .detach() for a free copy.")
-        own: Any = registry.backend_of(type(old))
-        array, theirs = registry.asarray(unwrap(new), backend=None)
-        if theirs is not own and type(new) not in (bool, int, float, complex, list, tuple):
-            raise ArgumentTypeError(
-                f"{where}: the data is on the backend {own.name!r}, the new array on {theirs.name!r}; "
-                f"move it with .to({own.name!r})."
-            )
-        if array.shape != old.shape:
-            raise ArgumentError(
-                f"{where} has shape {old.shape}, the new array {array.shape}; make a new Value for another shape."
-            )
-        if array.dtype != old.dtype or theirs is not own:
-            array = own.asarray(array, dtype=old.dtype)
-        self._data = array
+        self._data = replacement(where, self._data, unwrap(new))
 
     @property
     def grad(self) -> Any:
@@ -197,12 +141,8 @@ class Value:
             if new is None:
                 return
             raise GraphError("This Value has no gradient to assign: it needs none, or it is an intermediate result.")
-        if new is not None and type(new) is not Value:
-            own: Any = registry.backend_of(leaf.type)
-            new = own.asarray(new, dtype=leaf.dtype)
-        if new is not None and new.shape != leaf.shape:
-            raise ArgumentError(f"Value.grad has shape {leaf.shape}; it was assigned an array of shape {new.shape}.")
-        leaf.grad = new
+        recorded = type(new) is Value and new._edge is not None
+        leaf.grad = new if new is None or recorded else replacement("Value.grad", self._data, unwrap(new))
 
     def _leaf(self) -> Leaf | None:
         edge = self._edge
@@ -243,12 +183,12 @@ class Value:
     @property
     def device(self) -> str:
         """Where the data lives, as `to` takes it."""
-        return self._backend().device(self._data)
+        return str(self._backend().device(self._data))
 
     @property
     def backend(self) -> str:
         """Name of the backend."""
-        return self._backend().name
+        return str(self._backend().name)
 
     def _backend(self) -> Any:
         return registry.backend_of(type(self._data))
@@ -256,7 +196,7 @@ class Value:
     @property
     def T(self) -> Value:  # noqa: N802  # the array API's name
         """All axes reversed."""
-        return self.transpose()
+        return self.transpose()  # type: ignore[no-any-return]  # ops are Any until they are loaded
 
     @property
     def mT(self) -> Value:  # noqa: N802  # the array API's name
@@ -277,8 +217,6 @@ class Value:
 
     def _refuse(self, spec: str) -> NoReturn:
         raise ArgumentTypeError(f"The format {spec!r} needs a single number; this Value has shape {self.shape}.")
-
-    __hash__ = object.__hash__
 
     # ---- leaving the graph ------------------------------------------------------------------------------
 
@@ -416,9 +354,9 @@ class Value:
         if self._edge is None:
             raise GraphError("This Value needs no gradient: there is none to retain.")
         if type(self._edge) is Node:
-            watch = _watch(self._edge)
-            if watch.leaf is None:
-                watch.leaf = Leaf(self.shape, self.dtype, type(self._data))
+            watched = watch(self._edge)
+            if watched.leaf is None:
+                watched.leaf = Leaf(self.shape, self.dtype, type(self._data))
         return self
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
@@ -429,8 +367,7 @@ class Value:
         """
         if self._edge is None:
             raise GraphError("This Value needs no gradient: a hook on it would never run.")
-        owner = _watch(self._edge) if type(self._edge) is Node else self._edge
-        return Hook(owner, hook)
+        return Hook(self._edge if isinstance(self._edge, Leaf) else watch(self._edge), hook)
 
     def zero_grad(self) -> None:
         """Forget the accumulated gradient: `grad` is None again."""
@@ -438,73 +375,16 @@ class Value:
         if leaf is not None:
             leaf.grad = None
 
-    # ---- operators --------------------------------------------------------------------------------------
+    # ---- in place -------------------------------------------------------------------------------------
+
     # fmt: off
-    # The ops return Value; they are Any here because the table is filled when plugins load.
-
-    def __add__(self, other: Any) -> Any: return standard.add.binary(self, other)
-    def __radd__(self, other: Any) -> Any: return standard.add.binary(other, self)
-    def __sub__(self, other: Any) -> Any: return standard.subtract.binary(self, other)
-    def __rsub__(self, other: Any) -> Any: return standard.subtract.binary(other, self)
-    def __mul__(self, other: Any) -> Any: return standard.multiply.binary(self, other)
-    def __rmul__(self, other: Any) -> Any: return standard.multiply.binary(other, self)
-    def __truediv__(self, other: Any) -> Any: return standard.divide.binary(self, other)
-    def __rtruediv__(self, other: Any) -> Any: return standard.divide.binary(other, self)
-    def __floordiv__(self, other: Any) -> Any: return standard.floor_divide.binary(self, other)
-    def __rfloordiv__(self, other: Any) -> Any: return standard.floor_divide.binary(other, self)
-    def __mod__(self, other: Any) -> Any: return standard.remainder.binary(self, other)
-    def __rmod__(self, other: Any) -> Any: return standard.remainder.binary(other, self)
-    def __divmod__(self, other: Any) -> Any: return self // other, self % other
-    def __rdivmod__(self, other: Any) -> Any: return other // self, other % self
-    def __pow__(self, other: Any) -> Any: return standard.pow.binary(self, other)
-    def __rpow__(self, other: Any) -> Any: return standard.pow.binary(other, self)
-    def __matmul__(self, other: Any) -> Any: return standard.matmul.binary(self, other)
-    def __rmatmul__(self, other: Any) -> Any: return standard.matmul.binary(other, self)
-    def __and__(self, other: Any) -> Any: return standard.bitwise_and.binary(self, other)
-    def __rand__(self, other: Any) -> Any: return standard.bitwise_and.binary(other, self)
-    def __or__(self, other: Any) -> Any: return standard.bitwise_or.binary(self, other)
-    def __ror__(self, other: Any) -> Any: return standard.bitwise_or.binary(other, self)
-    def __xor__(self, other: Any) -> Any: return standard.bitwise_xor.binary(self, other)
-    def __rxor__(self, other: Any) -> Any: return standard.bitwise_xor.binary(other, self)
-    def __invert__(self) -> Any: return standard.bitwise_invert.unary(self)
-    def __neg__(self) -> Any: return standard.negative.unary(self)
-    def __pos__(self) -> Any: return standard.positive.unary(self)
-    def __abs__(self) -> Any: return standard.abs.unary(self)
-    def __eq__(self, other: object) -> Any: return standard.equal.binary(self, other)
-    def __ne__(self, other: object) -> Any: return standard.not_equal.binary(self, other)
-    def __lt__(self, other: Any) -> Any: return standard.less.binary(self, other)
-    def __le__(self, other: Any) -> Any: return standard.less_equal.binary(self, other)
-    def __gt__(self, other: Any) -> Any: return standard.greater.binary(self, other)
-    def __ge__(self, other: Any) -> Any: return standard.greater_equal.binary(self, other)
-
-    # In place: a new node under the same name; with recording off, new numbers in the same leaf.
+    # A new node under the same name; with recording off, new numbers in the same leaf.
     def __iadd__(self, other: Any) -> Any: return self._in_place("+=", self + other)
     def __isub__(self, other: Any) -> Any: return self._in_place("-=", self - other)
     def __imul__(self, other: Any) -> Any: return self._in_place("*=", self * other)
     def __itruediv__(self, other: Any) -> Any: return self._in_place("/=", self / other)
     def __ipow__(self, other: Any) -> Any: return self._in_place("**=", self ** other)
     def __imatmul__(self, other: Any) -> Any: return self._in_place("@=", self @ other)
-
-    def abs(self) -> Any: return standard.abs.unary(self)
-    def exp(self) -> Any: return standard.exp.unary(self)
-    def log(self) -> Any: return standard.log.unary(self)
-    def sqrt(self) -> Any: return standard.sqrt.unary(self)
-    def tanh(self) -> Any: return standard.tanh.unary(self)
-    def sigmoid(self) -> Any: return standard.sigmoid.unary(self)
-    def relu(self) -> Any: return standard.relu.unary(self)
-    def conj(self) -> Any: return standard.conj.unary(self)
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return standard.sum(self, axis=axis, keepdims=keepdims)
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return standard.mean(self, axis=axis, keepdims=keepdims)
-    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return standard.max(self, axis=axis, keepdims=keepdims)
-    def reshape(self, *shape: Any) -> Any:
-        return standard.reshape(self, shape=shape[0] if len(shape) == 1 else shape)
-    def transpose(self, *axes: Any) -> Any:
-        if not axes or axes == (None,):
-            axes = tuple(range(self.ndim - 1, -1, -1))
-        return standard.permute_dims(self, axes=axes[0] if len(axes) == 1 and isinstance(axes[0], tuple) else axes)
     # fmt: on
 
     def _in_place(self, operator: str, result: Value) -> Value:
@@ -566,24 +446,6 @@ class Value:
 numpy_protocols: Any = None
 
 
-class Hook:
-    """A hook on a gradient; `remove` takes it away."""
-
-    __slots__ = ("_key", "_owner")
-
-    def __init__(self, owner: Watch | Leaf, function: Callable[[Any], Any]) -> None:
-        if owner.hooks is None:
-            owner.hooks = {}
-        self._owner = owner
-        self._key = id(self)
-        owner.hooks[self._key] = function
-
-    def remove(self) -> None:
-        """Stop calling the hook."""
-        if self._owner.hooks is not None:
-            self._owner.hooks.pop(self._key, None)
-
-
 _new = object.__new__
 
 
@@ -609,12 +471,6 @@ def plain_index(index: Any) -> tuple[Any, ...]:
                 f"A Value that needs a gradient (dtype {item.dtype}) cannot be an index: an index has no derivative."
             )
     return tuple(unwrap(item) for item in items)
-
-
-def _watch(node: Node) -> Watch:
-    if node.watch is None:
-        node.watch = Watch()
-    return node.watch
 
 
 def _converted(value: Value, dtype: Any, backend: str | None) -> Value:

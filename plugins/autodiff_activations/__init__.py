@@ -55,7 +55,10 @@ def sigmoid(xp: Any, x: Any) -> Any:
 
 
 @elementwise(
-    partials=(lambda x: sigmoid(x),), c="x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))", c_partials=("1 / (1 + exp(-x))",), samples=unary(-4.0, 4.0)
+    partials=(sigmoid,),
+    c="x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))",
+    c_partials=("1 / (1 + exp(-x))",),
+    samples=unary(-4.0, 4.0),
 )
 def softplus(xp: Any, x: Any) -> Any:
     """Smooth maximum of `x` and zero, ``log(1 + exp(x))``; the derivative is ``sigmoid(x)``.

@@ -8,8 +8,14 @@ from autodiff.extend import ArgumentError, backend_of, get_backend, linear, samp
 
 
 @linear(
-    transpose=lambda g, x_dtype, xp: xp.astype(g, x_dtype),
-    samples=[sample((2, 3), dtype="float64"), sample((), dtype="float64")],
+    transpose=lambda g: g,  # the scheduler casts every cotangent to its input's dtype
+    samples=[
+        sample((2, 3), dtype="float64"),
+        sample((), dtype="float64"),
+        sample((2, 3), dtype="float32"),
+        sample((3,), dtype="complex128"),
+        sample((3,), dtype="int64"),
+    ],
 )
 def astype(xp: Any, x: Any, *, dtype: Any) -> Any:
     """Convert to another dtype; differentiable between floating and complex types.
@@ -24,8 +30,12 @@ def astype(xp: Any, x: Any, *, dtype: Any) -> Any:
     return own.astype(x, own.dtype(dtype))
 
 
+def _to_vjp(g: Any, x_device: Any) -> Any:
+    return to(g, device=x_device)
+
+
 @linear(
-    transpose=lambda g, x_device: to(g, device=x_device),
+    transpose=_to_vjp,
     samples=[sample((2, 3), device="numpy"), sample((), device="numpy")],
 )
 def to(xp: Any, x: Any, *, device: str) -> Any:
@@ -38,7 +48,9 @@ def to(xp: Any, x: Any, *, device: str) -> Any:
     'numpy'
     """
     if not isinstance(device, str):
-        raise ArgumentError(f"to() takes a backend or device by name, such as 'numpy' or 'cupy:1'; it was given {device!r}")
+        raise ArgumentError(
+            f"to() takes a backend or device by name, such as 'numpy' or 'cupy:1'; it was given {device!r}"
+        )
     source: Any = backend_of(type(x))
     name, _, place = device.partition(":")
     target = get_backend(name)

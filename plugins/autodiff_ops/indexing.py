@@ -28,8 +28,12 @@ def _is_basic(index: tuple[Any, ...]) -> bool:
     return all(i is None or i is Ellipsis or isinstance(i, slice) or type(i) is int for i in index)
 
 
+def _getitem_vjp(g: Any, x_shape: Any, index: Any) -> Any:
+    return scatter_add(g, shape=x_shape, index=index)
+
+
 @linear(
-    transpose=lambda g, x_shape, index: scatter_add(g, shape=x_shape, index=index),
+    transpose=_getitem_vjp,
     samples=[sample(shape, index=index) for shape, index in _INDICES],
 )
 def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:

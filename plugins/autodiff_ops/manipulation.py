@@ -9,7 +9,13 @@ from autodiff.extend import ArgumentError, Array, Sample, linear, primitive, sam
 
 @linear(
     transpose=lambda g, x_shape, xp: xp.reshape(g, x_shape),
-    samples=[sample((2, 3), shape=(3, 2)), sample((2, 3), shape=(-1,)), sample((), shape=(1, 1)), sample((0, 2), shape=(0,)), sample((2, 3), shape=6)],
+    samples=[
+        sample((2, 3), shape=(3, 2)),
+        sample((2, 3), shape=(-1,)),
+        sample((), shape=(1, 1)),
+        sample((0, 2), shape=(0,)),
+        sample((2, 3), shape=6),
+    ],
 )
 def reshape(xp: Any, x: Any, *, shape: Any) -> Any:
     """The same elements in another shape; one size may be -1, and is inferred.
@@ -30,7 +36,10 @@ def _permute_vjp(g: Any, axes: Any, xp: Any) -> Any:
     return xp.permute_dims(g, tuple(inverse))
 
 
-@linear(transpose=_permute_vjp, samples=[sample((2, 3, 4), axes=(2, 0, 1)), sample((2, 3), axes=(-1, -2)), sample((), axes=())])
+@linear(
+    transpose=_permute_vjp,
+    samples=[sample((2, 3, 4), axes=(2, 0, 1)), sample((2, 3), axes=(-1, -2)), sample((), axes=())],
+)
 def permute_dims(xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
     """The axes in another order: axis i of the result is axis ``axes[i]`` of `x`.
 
@@ -106,14 +115,9 @@ def _split_vjp(g: Any, x_shape: Any, x_dtype: Any, sections: Any, axis: int, xp:
     axis %= len(x_shape)
     parts = []
     for part, (start, stop) in zip(g, _bounds(x_shape[axis], sections), strict=True):
-        if part is None:
-            shape = (*x_shape[:axis], builtin_max(stop - start, 0), *x_shape[axis + 1 :])
-            part = xp.zeros(shape, dtype=x_dtype)
-        parts.append(part)
+        shape = (*x_shape[:axis], max(stop - start, 0), *x_shape[axis + 1 :])
+        parts.append(xp.zeros(shape, dtype=x_dtype) if part is None else part)
     return xp.concat(parts, axis=axis)
-
-
-builtin_max = max
 
 
 @primitive(

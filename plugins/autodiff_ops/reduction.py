@@ -49,7 +49,7 @@ def _sum_vjp(g: Any, x_shape: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     samples=[*_AXES, *_EMPTY, Sample((Array((2, 3), kind="complex"),), {"axis": 0})],
     method=True,
 )
-def sum(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001  # the array API's name
+def sum(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the array API's name
     """Sum over `axis`: an int, a tuple of ints, or None for all.
 
     Half precision is summed in float32. The gradient is spread over what was summed.
@@ -97,7 +97,7 @@ def _max_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
 
 
 @primitive(vjps=(_max_vjp,), samples=_DISTINCT, method=True)
-def max(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001  # the array API's name
+def max(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the array API's name
     """Maximum over `axis`: an int, a tuple of ints, or None for all.
 
     The gradient goes to the largest elements; where several tie, they share it evenly.

@@ -10,7 +10,10 @@ from typing import Any
 from autodiff.extend import Array, Sample, binary, elementwise, sample, unary
 
 _ANY = binary()
-_COMPLEX = [Sample((Array((3,), kind="complex"), Array((2, 3), kind="complex"))), Sample((Array((3,)), Array((3,), kind="complex")))]
+_COMPLEX = [
+    Sample((Array((3,), kind="complex"), Array((2, 3), kind="complex"))),
+    Sample((Array((3,)), Array((3,), kind="complex"))),
+]
 _COMPLEX_UNARY = [Sample((Array((4,), kind="complex"),))]
 _POSITIVE = (0.5, 2.0)
 
@@ -39,9 +42,7 @@ def subtract(x1: Any, x2: Any) -> Any:
     """
 
 
-@elementwise(
-    partials=(lambda x2: x2, lambda x1: x1), c="x1 * x2", c_partials=("x2", "x1"), samples=[*_ANY, *_COMPLEX]
-)
+@elementwise(partials=(lambda x2: x2, lambda x1: x1), c="x1 * x2", c_partials=("x2", "x1"), samples=[*_ANY, *_COMPLEX])
 def multiply(x1: Any, x2: Any) -> Any:
     """Product of `x1` and `x2`.
 
@@ -125,7 +126,7 @@ def _pow_partial_x2(x1: Any, x2: Any, y: Any, xp: Any) -> Any:
         Sample((Array((3,), 0.5, 1.0, "complex"), Array((3,), 0.5, 1.0, "complex"))),
     ],
 )
-def pow(x1: Any, x2: Any) -> Any:  # noqa: A001  # the array API's name
+def pow(x1: Any, x2: Any) -> Any:  # the array API's name
     """`x1` to the power `x2`.
 
     The partial derivatives are ``x2 * x1**(x2 - 1)`` and ``x1**x2 * log(x1)``. At ``x1 = 0``, where the
@@ -180,7 +181,7 @@ def _abs_jvp(t: Any, x: Any, xp: Any) -> Any:
     samples=[*unary(0.1, 2.0), *unary(-2.0, -0.1), *_COMPLEX_UNARY],
     method=True,
 )
-def abs(x: Any) -> Any:  # noqa: A001  # the array API's name
+def abs(x: Any) -> Any:  # the array API's name
     """Absolute value; for complex numbers, the modulus.
 
     The gradient is ``g * sign(x)``, with ``sign(z) = z / |z|``, and 0 at 0.
@@ -217,7 +218,9 @@ def sign(x: Any) -> Any:
     """
 
 
-@elementwise(vjps=(lambda g, xp: xp.conj(g),), jvps=(lambda t, xp: xp.conj(t),), samples=[*unary(), *_COMPLEX_UNARY], method=True)
+@elementwise(
+    vjps=(lambda g, xp: xp.conj(g),), jvps=(lambda t, xp: xp.conj(t),), samples=[*unary(), *_COMPLEX_UNARY], method=True
+)
 def conj(x: Any) -> Any:
     """Complex conjugate.
 

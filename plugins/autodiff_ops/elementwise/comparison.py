@@ -7,7 +7,10 @@ from typing import Any
 from autodiff.extend import Array, Sample, binary, elementwise
 
 _PAIRS = [Sample((Array((2, 3)), Array((3,)))), Sample((Array(()), 0.25))]
-_BITS = [Sample((Array((3,), 0, 9, "int"), Array((3,), 0, 9, "int"))), Sample((Array((2, 3), kind="bool"), Array((3,), kind="bool")))]
+_BITS = [
+    Sample((Array((3,), 0, 9, "int"), Array((3,), 0, 9, "int"))),
+    Sample((Array((2, 3), kind="bool"), Array((3,), kind="bool"))),
+]
 
 
 def _comparison(name: str, meaning: str, example: str) -> Any:

@@ -1,0 +1,35 @@
+"""Hooks on gradients: who wants to see, or replace, the cotangent of a leaf or a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from autodiff.graph import Leaf, Node, Watch
+
+__all__ = ["Hook", "watch"]
+
+
+class Hook:
+    """A hook on a gradient; `remove` takes it away."""
+
+    __slots__ = ("_key", "_owner")
+
+    def __init__(self, owner: Watch | Leaf, function: Callable[[Any], Any]) -> None:
+        if owner.hooks is None:
+            owner.hooks = {}
+        self._owner = owner
+        self._key = id(self)
+        owner.hooks[self._key] = function
+
+    def remove(self) -> None:
+        """Stop calling the hook."""
+        if self._owner.hooks is not None:
+            self._owner.hooks.pop(self._key, None)
+
+
+def watch(node: Node) -> Watch:
+    """Return what is watched of `node`, made if it is the first time."""
+    if node.watch is None:
+        node.watch = Watch()
+    return node.watch
