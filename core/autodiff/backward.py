@@ -14,21 +14,15 @@ from contextvars import copy_context
 from typing import Any
 
 from autodiff import inspection, leaves
-from autodiff.errors import ArgumentError, GraphError
-from autodiff.graph import Edge, Node, schedule
+from autodiff.graph import SPENT, Edge, between, schedule, spend
 from autodiff.modes import DEBUG, MODE, NO_GRAD, mode
 from autodiff.projection import project
 from autodiff.registry import registry
-from autodiff.rule import SELECT, same
-from autodiff.seeds import seed_for
+from autodiff.rule import SELECT, nothing, same
+from autodiff.seeds import start
 from autodiff.value import Value
 
 __all__ = ["backward", "pull_back"]
-
-_SPENT = (
-    "an earlier backward pass freed what this one needs. Pass retain_graph=True to the first one, or compute the "
-    "result again."
-)
 
 
 def pull_back(
@@ -51,7 +45,7 @@ def _pull_back(
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
     checks = mode() & DEBUG
     order, cotangents = schedule(roots, 0 if targets is None else min((e.seq for e in targets), default=0))
-    live = None if targets is None else _between(order, targets)
+    live = None if targets is None else between(order, targets)
     wanted: set[Edge] = targets or set()
     unusual = record or checks or live is not None
     found: dict[Edge, Any] = {}  # cotangents of nodes: of the targets among them, and of those that retain theirs
@@ -79,6 +73,11 @@ def _pull_back(
                 pulls = plan.replaced.get(node.type, pulls)
             if node.watch is not None:
                 g = inspection.attend(node, g, found, checks)
+            if live is not None:
+                if node in wanted:
+                    found[node] = g
+                if node not in live:
+                    continue
             if plan.special:
                 if plan is SELECT:
                     _place(cotangents, node, g)
@@ -86,20 +85,14 @@ def _pull_back(
                 pulls, g = plan.specialise(pulls, g)
             if unusual:
                 if live is not None:
-                    if node in wanted:
-                        found[node] = g
-                    if node not in live:
-                        continue
                     pulls = [
-                        pull if e in live or e in wanted else _nothing for e, pull in zip(edges, pulls, strict=True)
+                        pull if e in live or e in wanted else nothing for e, pull in zip(edges, pulls, strict=True)
                     ]
-                if record:
-                    saved = plan.lift(node)
-                if checks:
-                    pulls = inspection.checked(node, pulls, g, saved)
+                saved = plan.lift(node) if record else saved
+                pulls = inspection.checked(node, pulls, g, saved) if checks else pulls
             if not retain:
                 node.edges = None
-                node.saved = _SPENT
+                node.saved = SPENT
             i = 0
             for pull in pulls:  # not a zip: its tuples cost more than the count
                 q = g if pull is same else pull(g, saved)
@@ -119,14 +112,12 @@ def _pull_back(
                     cotangents[edge] = before + q
                     summed.add(edge)
     except BaseException as exc:
-        _give_up(exc, node, () if retain else order)
+        # Part of the graph is freed: it is marked, so that the next error names the cause.
+        exc.add_note(inspection.describe(node))
+        spend(() if retain else order, f"a backward pass through it failed, {type(exc).__name__}: {exc}.")
         raise
     cotangents.update(found)
     return cotangents
-
-
-def _nothing(g: Any, saved: Any) -> None:
-    """Pull nothing back: nobody asked for it."""
 
 
 def _place(cotangents: dict[Any, Any], node: Any, g: Any) -> None:
@@ -138,25 +129,6 @@ def _place(cotangents: dict[Any, Any], node: Any, g: Any) -> None:
     cotangents[several] = places
 
 
-def _between(order: list[Node], targets: set[Edge]) -> set[Edge]:
-    """Return the nodes of `order` that depend on a target."""
-    path: set[Edge] = set()
-    for node in reversed(order):
-        if any(edge in path or edge in targets for edge in node.edges):
-            path.add(node)
-    return path
-
-
-def _give_up(exc: BaseException, node: Node | None, order: Iterable[Node]) -> None:
-    """Say where it happened, and mark the graph: part of it is freed, so that it cannot be used again."""
-    if node is not None:
-        exc.add_note(inspection.describe(node))
-    cause = f"a backward pass through it failed, {type(exc).__name__}: {exc}. Compute the result again."
-    for each in order:
-        each.edges = None
-        each.saved = cause
-
-
 def backward(
     root: Value,
     gradient: Any = None,
@@ -166,22 +138,11 @@ def backward(
     create_graph: bool = False,
 ) -> None:
     """Accumulate gradients into leaves: see `Value.backward`."""
-    if root._edge is None:
-        raise GraphError(
-            f"backward() on a Value that needs no gradient (dtype {root.dtype}): none of its inputs did, or it was "
-            f"computed under no_grad()."
-        )
-    seed = seed_for(root, gradient, create_graph)
+    edge, seed = start(root, gradient, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
-        leaves.commit(pull_back([root._edge], [seed], retain=retain, record=create_graph))
+        leaves.commit(pull_back([edge], [seed], retain=retain, record=create_graph))
     else:
-        wanted = {_edge(v): v for v in ([inputs] if isinstance(inputs, Value) else inputs)}
-        pulled = pull_back([root._edge], [seed], wanted, retain=retain, record=create_graph)
-        leaves.commit({leaves.of(v): pulled.pop(edge) for edge, v in wanted.items() if edge in pulled})
-
-
-def _edge(value: Value) -> Edge:
-    if type(value) is not Value or value._edge is None:
-        raise ArgumentError(f"backward(inputs=...) takes Values that need a gradient; it was given {value!r:.80}")
-    return value._edge
+        wanted = {leaves.edge_of(v): v for v in ([inputs] if isinstance(inputs, Value) else inputs)}
+        pulled = pull_back([edge], [seed], wanted, retain=retain, record=create_graph)
+        leaves.commit({leaves.of(v): pulled.pop(e) for e, v in wanted.items() if e in pulled})

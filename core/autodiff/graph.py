@@ -2,7 +2,7 @@
 
 - `Node`: one op application. Its edges point to the nodes and leaves of the inputs that need a gradient.
 - `Leaf`: where a gradient ends; it holds the gradient.
-- `schedule`: the nodes below some roots, later ones first.
+- `schedule`: the nodes below some roots, later ones first; `between`: those of them above some targets.
 
 Edges never point to a `Value`: handles come and go, and may be re-bound, without touching the graph.
 """
@@ -16,10 +16,17 @@ from typing import Any, TypeAlias
 
 from autodiff.errors import GraphError
 
-__all__ = ["Edge", "Leaf", "Node", "Watch", "next_seq", "schedule"]
+__all__ = ["SPENT", "Edge", "Leaf", "Node", "Watch", "between", "next_seq", "schedule", "spend"]
 
 # A node is made after its inputs, hence has a higher number: sorting by it is a topological order.
 next_seq = count(1).__next__
+
+
+#: Why a node cannot be used once its pass has been run.
+SPENT = (
+    "an earlier backward pass freed what this one needs. Pass retain_graph=True to the first one, or compute the "
+    "result again."
+)
 
 
 class Leaf:
@@ -96,3 +103,19 @@ def schedule(roots: Iterable[Edge], floor: int = 0) -> tuple[list[Node], dict[Ed
                 order.append(edge)
     order.sort(key=_by_seq, reverse=True)
     return order, found
+
+
+def between(order: list[Node], targets: set[Edge]) -> set[Edge]:
+    """Return the nodes of `order` that depend on one of `targets`."""
+    path: set[Edge] = set()
+    for node in reversed(order):
+        if any(edge in path or edge in targets for edge in node.edges):
+            path.add(node)
+    return path
+
+
+def spend(nodes: Iterable[Node], cause: str) -> None:
+    """Mark nodes as unusable, because of `cause`."""
+    for node in nodes:
+        node.edges = None
+        node.saved = f"{cause} Compute the result again."

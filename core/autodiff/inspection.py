@@ -98,8 +98,10 @@ def _has_nan(item: Any) -> bool:
     return own is not None and own.has_nan(raw)
 
 
-def describe(node: Node) -> str:
+def describe(node: Node | None) -> str:
     """Say which op a backward pass was at, and, if debug mode recorded it, which line called that op."""
+    if node is None:
+        return "at the start of the backward pass"
     op = node.plan.op
     text = f"in the backward pass of {op.id!r} (plugin {op.plugin!r}), output shape {node.shape} {node.dtype}"
     line = node.watch.line if node.watch is not None else None

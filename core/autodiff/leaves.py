@@ -7,12 +7,13 @@ from collections import deque
 from sys import getrefcount
 from typing import Any
 
-from autodiff.graph import Leaf
+from autodiff.errors import ArgumentError
+from autodiff.graph import Edge, Leaf
 from autodiff.inspection import run_hooks
 from autodiff.registry import registry
 from autodiff.value import Value, wrap
 
-__all__ = ["commit", "of"]
+__all__ = ["commit", "edge_of", "of"]
 
 _lock = threading.RLock()  # gradients of one leaf may arrive from several threads
 
@@ -51,6 +52,13 @@ def _sum(leaf: Leaf, g: Any, references: int) -> Any:
         return wrap(own.fresh(g._data), g._edge)
     # It may be the seed, a sibling's gradient or a view of something: the leaf gets an array of its own.
     return own.fresh(g, alone=references <= _ALONE)
+
+
+def edge_of(value: Value) -> Edge:
+    """Return the edge of one of the Values that a user named as inputs."""
+    if type(value) is not Value or value._edge is None:
+        raise ArgumentError(f"backward(inputs=...) takes Values that need a gradient; it was given {value!r:.80}")
+    return value._edge
 
 
 def of(value: Value) -> Leaf:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -31,17 +30,27 @@ DISTRIBUTION = "autodiff-toolkit"
 _HOOKS = ("register_backends", "register_ops", "register_kernels")
 
 
-@dataclass
 class PluginRecord:
-    """One entry point and what became of it: ``"loaded"``, ``"disabled"``, ``"failed"`` or ``"empty"``."""
+    """One entry point and what became of it.
 
-    name: str
-    module: str
-    distribution: str
-    version: str = ""
-    status: str = "loaded"
-    cause: str = ""
-    brought: list[str] = field(default_factory=list)
+    Attributes
+    ----------
+    name, module, distribution, version : str
+        The entry point's name and value, and whose it is.
+    status : str
+        ``"loaded"``, ``"disabled"``, ``"failed"`` or ``"empty"``; `cause` says why.
+    brought : list of str
+        Ids of what it registered.
+    """
+
+    def __init__(self, name: str, module: str, distribution: str, version: str = "") -> None:
+        self.name = name
+        self.module = module
+        self.distribution = distribution
+        self.version = version
+        self.status = "loaded"
+        self.cause = ""
+        self.brought: list[str] = []
 
     @property
     def origin(self) -> str:

@@ -18,7 +18,7 @@ from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.value import Value, wrap
 
-__all__ = ["IDENTITY", "MISSING", "RESERVED", "SELECT", "Plan", "Rule", "select"]
+__all__ = ["IDENTITY", "MISSING", "RESERVED", "SELECT", "Plan", "Rule", "nothing", "same", "select"]
 
 #: Names that mean something in a rule, hence no input or attribute may have them.
 RESERVED = frozenset({"g", "t", "y", "xp", "needs"})
@@ -334,7 +334,12 @@ def _returns_its_argument(function: Any) -> bool:
 _ARGUMENT = (lambda x: x).__code__
 
 
+def nothing(g: Any, saved: Any) -> None:
+    """Pull nothing back: nobody asked for it."""
+
+
 def same(g: Any, saved: Any) -> Any:
+    """Pull the cotangent back as it is."""
     return g
 
 

@@ -9,15 +9,14 @@ This is data, which `autodiff.testing` turns into arrays: the core knows no arra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 __all__ = ["Array", "Sample", "binary", "sample", "unary"]
 
 
-@dataclass(frozen=True)
-class Array:
+class Array(NamedTuple):
     """A random array to be drawn.
 
     Parameters
@@ -39,12 +38,11 @@ class Array:
     distinct: bool = False
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One call: inputs (an `Array`, a shape, a Python number, or nested lists as they are) and attributes."""
 
     inputs: tuple[Any, ...]
-    attrs: dict[str, Any] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = MappingProxyType({})
 
 
 def sample(*inputs: Any, **attrs: Any) -> Sample:
@@ -60,7 +58,7 @@ def sample(*inputs: Any, **attrs: Any) -> Sample:
 
 
 def _is_shape(obj: Any) -> bool:
-    return isinstance(obj, tuple) and all(type(n) is int for n in obj)
+    return type(obj) is tuple and all(type(n) is int for n in obj)
 
 
 def unary(low: float = -2.0, high: float = 2.0, **attrs: Any) -> Sequence[Sample]:

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.errors import ArgumentError, BackendMismatchError
+from autodiff.errors import ArgumentError, BackendMismatchError, GraphError
+from autodiff.graph import Edge
 from autodiff.registry import registry
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["seed_for"]
+__all__ = ["seed_for", "start"]
+
+
+def start(root: Value, gradient: Any, recorded: bool) -> tuple[Edge, Any]:
+    """Return the edge of `root` and its cotangent; errors are those of `seed_for`, and:
+
+    Raises
+    ------
+    GraphError
+        `root` needs no gradient.
+    """
+    if root._edge is None:
+        raise GraphError(
+            f"backward() on a Value that needs no gradient (dtype {root.dtype}): none of its inputs did, or it was "
+            f"computed under no_grad()."
+        )
+    return root._edge, seed_for(root, gradient, recorded)
 
 
 def seed_for(root: Value, gradient: Any, recorded: bool) -> Any:

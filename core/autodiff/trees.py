@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
-
-import optree
 
 __all__ = ["flatten", "unflatten"]
 
@@ -15,8 +12,10 @@ _known: set[type] = set()
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
     """Return the leaves of a nesting of dicts, lists, tuples and dataclasses, and its structure."""
+    import optree  # here, because importing it takes longer than importing autodiff
+
     leaves, treedef = optree.tree_flatten(tree, none_is_leaf=True, namespace=_NAMESPACE)
-    new = {type(leaf) for leaf in leaves if dataclasses.is_dataclass(leaf) and not isinstance(leaf, type)} - _known
+    new = {type(leaf) for leaf in leaves if hasattr(type(leaf), "__dataclass_fields__")} - _known
     if not new:
         return leaves, treedef
     for cls in new:
@@ -26,10 +25,16 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
 
 def unflatten(treedef: Any, leaves: list[Any]) -> Any:
     """Build the nesting of this structure again."""
+    import optree
+
     return optree.tree_unflatten(treedef, leaves)
 
 
 def _register(cls: type) -> None:
+    import dataclasses
+
+    import optree
+
     # optree takes a plain dataclass for a leaf; we register each class, in a namespace of ours, when we meet it.
     _known.add(cls)
     names = [f.name for f in dataclasses.fields(cls)]

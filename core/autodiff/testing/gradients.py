@@ -83,8 +83,7 @@ def check_grads(
 
     xs = [np.asarray(backend.to_numpy(arrays[i])) for i in wrt]
     owners = [n for n, arg in enumerate(args) for _ in trees.flatten(arg)[0]]
-    names = [_argument(n, owners) + (f", leaf {i - owners.index(n)}" if owners.count(n) > 1 else "") for i, n in
-             ((i, owners[i]) for i in wrt)]
+    names = [_argument(i, owners) for i in wrt]
     asked = {"eps": eps, "rtol": rtol, "atol": atol}
     given = "".join(f", {option}={number!r}" for option, number in asked.items() if number is not None)
     report = Report(
@@ -103,9 +102,10 @@ def check_grads(
 def _check_options(f: Function, args: Any, order: int, modes: Sequence[str]) -> None:
     if not isinstance(args, list | tuple):
         raise ArgumentTypeError(
-            f"check_grads of {_name(f)} takes the arguments as a tuple, (x,) for a single one; it was given {args!r:.60}"
+            f"check_grads of {_name(f)} takes the arguments as a tuple, (x,) for a single one; it was given "
+            f"{args!r:.60}"
         )
-    if not isinstance(order, int) or order < 1:
+    if order < 1:
         raise ArgumentError(f"check_grads: order is a positive int; it was given {order!r}")
     for mode in (modes,) if isinstance(modes, str) else modes:
         if mode == "fwd":
@@ -130,8 +130,11 @@ def _is_floating(obj: Any) -> bool:
     return own is not None and registry.kind(data.dtype, own) in ("float", "complex")
 
 
-def _argument(number: int, owners: list[int]) -> str:
-    return f"argument {number}" if len(set(owners)) > 1 else "the argument"
+def _argument(leaf: int, owners: list[int]) -> str:
+    """Name a leaf by the positional argument that it belongs to."""
+    number = owners[leaf]
+    which = f", leaf {leaf - owners.index(number)}" if owners.count(number) > 1 else ""
+    return f"argument {number}{which}"
 
 
 def _name(f: Any) -> str:
@@ -159,9 +162,14 @@ def check_derivatives(
     with ``lift(array)``, an array of the backend.
     """
 
-    def evaluate(*numbers: Any) -> list[Any]:
-        return [_numpy(y, backend) for y in f(*[lift(backend.asarray(x)) for x in numbers])]
+    def copy(array: Any) -> Any:
+        return backend.asarray(np.array(array))
 
+    def evaluate(*numbers: Any) -> list[Any]:
+        return [_numpy(y, backend) for y in f(*[lift(copy(x)) for x in numbers])]
+
+    if not xs:
+        return
     outputs = evaluate(*xs)
     cotangents = [draw_like(y, rng) for y in outputs]
     worst = min([x.dtype for x in (*xs, *outputs)], key=lambda dtype: np.finfo(dtype).precision)
@@ -169,8 +177,8 @@ def check_derivatives(
     eps = step(worst) if eps is None else eps
     limits = (tolerance if rtol is None else rtol, tolerance if atol is None else atol)
     try:
-        _, pull = vjp(f, *[backend.asarray(x) for x in xs])
-        pulled = pull([backend.asarray(c) for c in cotangents])
+        _, pull = vjp(f, *[copy(x) for x in xs])
+        pulled = pull([copy(c) for c in cotangents])
     except Exception as exc:
         report.raised(f"{what} cannot be computed", exc)
     for i, (x, name) in enumerate(zip(xs, names, strict=True)):

@@ -26,17 +26,17 @@ __all__ = ["differencing", "rounding", "step"]
 
 def rounding(dtype: Any) -> float:
     """Return the tolerance between two ways of computing one result."""
-    return _epsilon(dtype) ** (2 / 3)
+    return float(_epsilon(dtype) ** (2 / 3))
 
 
 def differencing(dtype: Any) -> float:
     """Return the tolerance between a derivative and central differences."""
-    return _epsilon(dtype) ** (2 / 5)
+    return float(_epsilon(dtype) ** (2 / 5))
 
 
 def step(dtype: Any) -> float:
     """Return the step of central differences, relative to the number or to 1, whichever is larger."""
-    return _epsilon(dtype) ** (1 / 3)
+    return float(_epsilon(dtype) ** (1 / 3))
 
 
 def _epsilon(dtype: Any) -> float:

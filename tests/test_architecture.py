@@ -1,0 +1,180 @@
+"""The arrows of ``docs/design.md``: which module may import which, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CORE = ROOT / "core" / "autodiff"
+PLUGINS = sorted(p.parent for folder in ("plugins", "backends") for p in (ROOT / folder).glob("*/__init__.py"))
+
+#: What each module of the core may import of the core. Everything may import `errors`.
+ARROWS = {
+    "errors": "",
+    "modes": "",
+    "samples": "",
+    "trees": "",
+    "hookspecs": "",
+    "graph": "",
+    "standard": "",
+    "refusals": "",
+    "backend": "",
+    "operators": "standard",
+    "registry": "backend",
+    "hooks": "graph",
+    "replacing": "registry",
+    "debugging": "graph registry",
+    "value": "graph hooks modes operators registry replacing standard",
+    "rule": "graph registry standard value",
+    "op": "debugging graph modes refusals registry rule value",
+    "declarations": "op rule",
+    "broadcasting": "declarations samples",
+    "seeds": "graph registry value",
+    "inspection": "debugging graph registry value",
+    "projection": "broadcasting graph registry rule standard value",
+    "leaves": "graph inspection registry value",
+    "backward": "graph inspection leaves modes projection registry rule seeds value",
+    "transforms": "backward graph modes registry rule seeds trees value",
+    "ops": "registry",
+    "numpy": "backend broadcasting registry standard value",
+    "plugins": "hookspecs registry",
+    "extend": "backend declarations hookspecs op registry samples",
+    "__init__": "backward broadcasting modes numpy ops plugins registry standard transforms value",
+}
+
+#: What the core may import of the outside world, beyond the standard library.
+OUTSIDE = {"hookspecs": {"pluggy"}, "plugins": {"pluggy"}, "trees": {"optree"}}
+
+
+def imported(path: Path) -> set[str]:
+    """Return the full names of what a source file imports, ``from x import y`` as ``x.y`` where x is autodiff."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"autodiff.{a.name}" for a in node.names} if node.module == "autodiff" else {node.module}
+    return names
+
+
+def test_every_module_has_its_arrows() -> None:
+    """A new module of the core says where it belongs."""
+    assert sorted(ARROWS) == sorted(p.stem for p in CORE.glob("*.py"))
+
+
+@pytest.mark.parametrize("module", sorted(ARROWS))
+def test_arrows_of_the_core(module: str) -> None:
+    """A module of the core imports only what lies below it, and no array library."""
+    names = imported(CORE / f"{module}.py")
+    own = {name.split(".")[1] for name in names if name.startswith("autodiff.")}
+    outside = {name.split(".")[0] for name in names} - {"autodiff"} - set(sys.stdlib_module_names)
+
+    assert own - {"errors"} <= set(ARROWS[module].split())
+    assert outside <= OUTSIDE.get(module, set())
+
+
+def test_arrows_make_no_circle() -> None:
+    """The table of arrows can be sorted."""
+    import graphlib
+
+    order = list(graphlib.TopologicalSorter({m: below.split() for m, below in ARROWS.items()}).static_order())
+
+    assert set(order) == set(ARROWS)
+
+
+@pytest.mark.parametrize("package", PLUGINS, ids=lambda p: p.name)
+def test_plugins_use_the_public_door(package: Path) -> None:
+    """Our own ops and backends import what a stranger's may: `autodiff.extend`, and other plugins' ops."""
+    allowed = {"autodiff.extend"}
+    if package.name == "autodiff_cli":  # an application, not a plugin
+        allowed |= {"autodiff", "autodiff.numpy", "autodiff.plugins", "autodiff.registry", "autodiff.errors"}
+        allowed |= {f"autodiff.{n}" for n in ("Value", "AutodiffError", "no_grad", "ops", "grad", "__version__")}
+    for path in package.rglob("*.py"):
+        own = {name for name in imported(path) if name == "autodiff" or name.startswith("autodiff.")}
+
+        assert own <= allowed, path.name
+
+
+def test_the_backward_pass_is_short_and_names_no_op_and_no_backend() -> None:
+    """`backward.py` can be read in a minute, and knows neither ops nor backends."""
+    from autodiff import ops
+    from autodiff.registry import registry
+
+    source = (CORE / "backward.py").read_text()
+    code = ast.parse(source)
+    names = {n.id for n in ast.walk(code) if isinstance(n, ast.Name)}
+    names |= {n.attr for n in ast.walk(code) if isinstance(n, ast.Attribute)}
+    strings = {n.value for n in ast.walk(code) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+    assert len(source.splitlines()) <= 150
+    assert not names & ({op.name for op in ops} - {"add"})  # `add` is also a method of sets
+    assert not any(backend in text.lower() for backend in registry.backends for text in strings)
+
+
+def test_no_file_is_long() -> None:
+    """No source file has more than 500 lines."""
+    files = [
+        p for folder in ("core", "backends", "plugins", "tests", "asv_bench") for p in (ROOT / folder).rglob("*.py")
+    ]
+
+    assert [p.name for p in files if len(p.read_text().splitlines()) > 500] == []
+
+
+def run(code: str) -> str:
+    """Run `code` in a fresh interpreter and return what it prints."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_autodiff_imports_no_array_library_and_no_plugin() -> None:
+    """Plugins, and with them the libraries, load at the first use of the registry."""
+    seen = run(
+        "import autodiff, sys; print([m for m in ('numpy', 'cupy', 'optree', 'autodiff_ops') if m in sys.modules])"
+    )
+
+    assert seen == "[]"
+
+
+def test_first_use_does_not_import_cupy_nor_optree() -> None:
+    """What nobody asked for is not imported."""
+    seen = run(
+        "import autodiff, sys; x = autodiff.Value(2.0); (x * x).backward();"
+        "print([m for m in ('cupy', 'optree', 'rich') if m in sys.modules])"
+    )
+
+    assert seen == "[]"
+
+
+@pytest.mark.parametrize("package", [p.name for p in PLUGINS])
+def test_each_plugin_can_be_imported_first_and_alone(package: str) -> None:
+    """A plugin does not depend on who imports it."""
+    out = run(f"import {package}, autodiff; print((autodiff.Value(2.0) * 3).item())")
+
+    assert out == "6.0"
+
+
+def test_public_names_are_what_all_says() -> None:
+    """Each module's ``__all__`` names things that exist."""
+    import importlib
+
+    for module in sorted(ARROWS):
+        imported_module = importlib.import_module("autodiff" if module == "__init__" else f"autodiff.{module}")
+        for name in getattr(imported_module, "__all__", ()):
+            assert hasattr(imported_module, name), f"{module}.{name}"
+
+
+def test_the_project_speaks_of_itself_alone() -> None:
+    """No file names a machine's paths."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    pattern = re.compile(r"/(home|Users|root)/\w+")
+    for name in tracked:
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".toml", ".json"} and path.is_file():
+            assert not pattern.search(path.read_text()), name
