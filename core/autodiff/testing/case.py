@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from autodiff.registry import registry
-from autodiff.testing.drawing import LAYOUTS, draw, draw_like
+from autodiff.testing.drawing import LAYOUTS, draw, draw_like, fingerprint
 from autodiff.testing.report import Report
 from autodiff.value import Value
 
@@ -44,6 +45,10 @@ class Case:
         What is tested, where, on what.
     arrays, others : list
         Two draws of the inputs: NumPy arrays, and Python numbers and lists as they are.
+    attributes : dict
+        Those of the sample, copied, so that an op which writes into them spoils no other case.
+    untouched
+        The `fingerprint` of `attributes` before the first call.
     seed : int
         Of the draws, and of the generator that a random op is handed.
     report : Report
@@ -55,12 +60,16 @@ class Case:
     sample: Any
     seed: int
     report: Report
+    attributes: dict[str, Any] = field(init=False)
+    untouched: Any = field(init=False)
     arrays: list[Any] = field(init=False)
     others: list[Any] = field(init=False)
     cotangents: list[Any] = field(init=False)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
+        self.attributes = deepcopy(dict(self.sample.attrs))
+        self.untouched = fingerprint(self.attributes, self.backend)
         self.arrays = [draw(spec, rng) for spec in self.sample.inputs]
         self.others = [draw(spec, rng) for spec in self.sample.inputs]
         ys = [self.numpy(y) for y in self.outputs_of(self.call(self.raw()))]
@@ -97,7 +106,7 @@ class Case:
 
     def attrs(self) -> dict[str, Any]:
         """Return the attributes of the call; a random op gets a generator in the same state every time."""
-        attrs = dict(self.sample.attrs)
+        attrs = dict(self.attributes)
         if "generator" in self.op.attrs:
             attrs["generator"] = getattr(self.backend.xp, "random", np.random).default_rng(self.seed)
         return attrs

@@ -64,11 +64,16 @@ def check_op(
     if not chosen:
         whole.fail("there are no samples: declare samples=[...] with the op, or pass them to check_op")
     for n, sample in enumerate(chosen):
-        which = f"op.samples[{n}:{n + 1}]" if samples is None else f"[{sample!r}]"
+        which = f"op.samples[{n}:{n + 1}]" if samples is None else f"[{_written(sample)}]"
         names = "" if samples is None else "from autodiff.extend import Array, Sample; "
         line = f"{found}; {names}from autodiff.testing import check_op; check_op(op, {which}, {options})"
-        report = Report(repr(op.id), {"op": facts["op"], "sample": f"{n}: {sample!r}", **facts}, line)
+        report = Report(repr(op.id), {"op": facts["op"], "sample": f"{n}: {_written(sample)}", **facts}, line)
         _check_sample(op, sample, own, seed, order, report)
+
+
+def _written(sample: Sample) -> str:
+    """Write a sample as Python."""
+    return f"Sample({sample.inputs!r}, {dict(sample.attrs)!r})"
 
 
 def _check_pickling(op: Any, report: Report) -> None:
