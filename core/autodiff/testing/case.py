@@ -51,6 +51,8 @@ class Case:
         The `fingerprint` of `attributes` before the first call.
     seed : int
         Of the draws, and of the generator that a random op is handed.
+    order : {1, 2}
+        Up to which derivatives; with 1 no pass is recorded.
     report : Report
         Raises failures.
     """
@@ -59,6 +61,7 @@ class Case:
     backend: Any
     sample: Any
     seed: int
+    order: int
     report: Report
     attributes: dict[str, Any] = field(init=False)
     untouched: Any = field(init=False)

@@ -90,7 +90,7 @@ def _check_pickling(op: Any, report: Report) -> None:
 
 def _check_sample(op: Any, sample: Sample, backend: Any, seed: int, order: int, report: Report) -> None:
     try:
-        case = Case(op, backend, sample, seed, report)
+        case = Case(op, backend, sample, seed, order, report)
     except ConformanceError:
         raise
     except Exception as exc:

@@ -170,17 +170,17 @@ def check_derivatives(
 
     if not xs:
         return
-    outputs = evaluate(*xs)
-    cotangents = [draw_like(y, rng) for y in outputs]
-    worst = min([x.dtype for x in (*xs, *outputs)], key=lambda dtype: np.finfo(dtype).precision)
-    tolerance = differencing(worst)
-    eps = step(worst) if eps is None else eps
-    limits = (tolerance if rtol is None else rtol, tolerance if atol is None else atol)
     try:
+        outputs = evaluate(*xs)
+        cotangents = [draw_like(y, rng) for y in outputs]
         _, pull = vjp(f, *[copy(x) for x in xs])
         pulled = pull([copy(c) for c in cotangents])
     except Exception as exc:
         report.raised(f"{what} cannot be computed", exc)
+    worst = min([x.dtype for x in (*xs, *outputs)], key=lambda dtype: np.finfo(dtype).precision)
+    tolerance = differencing(worst)
+    eps = step(worst) if eps is None else eps
+    limits = (tolerance if rtol is None else rtol, tolerance if atol is None else atol)
     for i, (x, name) in enumerate(zip(xs, names, strict=True)):
         actual = _numpy(pulled[i], backend)
         report.same(f"{what} of {name} has another shape than {name}", actual.shape, x.shape)
