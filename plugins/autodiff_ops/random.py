@@ -11,7 +11,7 @@ from autodiff.extend import ArgumentError, primitive, sample
     vjps=(lambda g, mask: g * mask,),
     jvps=(lambda t, mask: t * mask,),
     residuals=("mask",),
-    samples=[sample((3, 4), p=0.0), sample((3, 4), p=1.0)],
+    samples=[sample((3, 4), p=0.0), sample((3, 4), p=0.5), sample((3, 4), p=1.0)],
 )
 def dropout(xp: Any, x: Any, *, p: float = 0.5, generator: Any = None) -> Any:
     """Each element is 0 with probability `p`, and ``x / (1 - p)`` otherwise.
