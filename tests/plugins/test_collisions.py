@@ -180,6 +180,15 @@ def test_a_plugin_brings_a_kernel_for_the_op_of_another(by_id):
     assert op(x).data.tolist() == [42.0, 42.0]
 
 
+def test_a_kernel_registered_by_hand_runs_at_once():
+    """Registered straight into the registry, as a test would, a kernel replaces the one in use."""
+    op = op_of("alpha", "twice")
+    registry.register_op(op)
+    assert op(np.ones(2)).tolist() == [2.0, 2.0]
+    registry.register_kernel(op, "numpy", lambda x: x + 41.0)
+    assert op(np.ones(2)).tolist() == [42.0, 42.0]
+
+
 def test_a_kernel_may_come_before_its_op():
     """The package with the kernel may be loaded first, and the one with the op later, or never."""
     load_plugin(Plugin(kernels=[("alpha.twice", "numpy", lambda x: x + 41.0)]))

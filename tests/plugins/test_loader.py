@@ -80,7 +80,6 @@ def test_an_op_imported_first_from_its_plugin_works(site):
     assert answer.result == [6.0, True]
 
 
-@pytest.mark.xfail(strict=True, reason="optree is imported with autodiff.trees, not when it is first used")
 def test_importing_autodiff_does_not_import_optree(site):
     """The library for nested arguments waits for the first transform."""
     assert site.run("import sys, autodiff; result = 'optree' in sys.modules").result is False
