@@ -452,6 +452,6 @@ def test_numeric_vjp_is_that_of_pytorch_for_complex_numbers():
 
 def test_the_kit_needs_no_test_runner():
     """Importing `autodiff.testing` imports nothing of pytest."""
-    code = "import sys, autodiff.testing; print([name for name in sys.modules if 'pytest' in name])"
+    code = "import sys, autodiff.testing; print({'pytest', '_pytest'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "set()"
