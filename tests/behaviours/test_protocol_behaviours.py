@@ -75,7 +75,6 @@ def test_33_matmul_with_an_array_on_the_left() -> None:
     assert (type(found), v.grad.tolist()) == (Value, [[4.0, 4.0]] * 3)
 
 
-@pytest.mark.xfail(strict=True, reason="numpy.ma reads Value._data: the result is a masked array without a gradient")
 def test_33_masked_array_on_the_left_loses_no_gradient_in_silence() -> None:
     """A masked array on the left is refused, as it is on the right."""
     with pytest.raises(TypeError):

@@ -91,7 +91,6 @@ def test_42_two_threads_two_modes() -> None:
         assert [all(r.result()) for r in results] == [True, True]
 
 
-@pytest.mark.xfail(strict=True, reason="a Switch keeps its tokens in one list for all threads")
 def test_42_one_switch_in_two_threads() -> None:
     """One no_grad() object may be entered by two threads at once."""
     switch = no_grad()

@@ -53,12 +53,7 @@ _FUNCTIONS: dict[str, Any] = {
 }
 
 
-_DEFAULT_BACKEND = pytest.mark.xfail(
-    strict=True, reason="isdtype and dtypes of the recorded xp are those of the default backend, not of the arrays'"
-)
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=_DEFAULT_BACKEND) if n == "matmul" else n for n in _FUNCTIONS])
+@pytest.mark.parametrize("name", _FUNCTIONS)
 def test_results_and_gradients_are_those_of_numpy(name: str) -> None:
     """The generic kernels and rules give the same values, first and second derivatives as NumPy's."""
     f = _FUNCTIONS[name]
@@ -84,7 +79,6 @@ def test_results_and_gradients_are_those_of_numpy(name: str) -> None:
             w.zero_grad()
 
 
-@pytest.mark.xfail(strict=True, reason="generic rules that go beyond the array API standard")
 @pytest.mark.parametrize(
     "f",
     [
@@ -122,7 +116,7 @@ def test_construction_on_a_backend() -> None:
     x = Value([1, 2], backend="strict")
     (x * Value(3.0, backend="strict")).sum().backward()
     assert host(x.grad).tolist() == [3.0, 3.0]
-    (x + [1, 2]).sum().backward()
+    (x * [1, 1]).sum().backward()
     assert host(x.grad).tolist() == [4.0, 4.0]
 
 
@@ -137,7 +131,7 @@ def test_construction_on_a_backend() -> None:
         lambda s, n: np.float64(2) * s,
         lambda s, n: n + s.data,
         lambda s, n: s @ n.T,
-        lambda s, n: ops.concat(s, n),
+        ops.concat,
         lambda s, n: ops.where(s > 1, n, 0.0),
         lambda s, n: s * Value(2.0),
         lambda s, n: (s * 1).backward(n.data),
@@ -170,7 +164,7 @@ def test_to_moves_and_its_gradient_moves_back() -> None:
     (y * y).sum().backward()
     assert x.grad.tolist() == (2 * A).tolist()
     assert y.to("numpy").backend == "numpy"
-    assert grad(lambda v: grad(lambda w: (w.to("strict") ** 3).to("numpy"))(v))(2.0) == 12.0
+    assert grad(grad(lambda w: (w.to("strict") ** 3).to("numpy")))(2.0) == 12.0
 
 
 def test_transforms() -> None:
@@ -203,7 +197,7 @@ def test_modes_hooks_and_debug() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(copy.deepcopy, marks=pytest.mark.xfail(strict=True, reason="calls .copy() of the array")),
+        copy.deepcopy,
         lambda v: pickle.loads(pickle.dumps(v)),
         copy.copy,
     ],
