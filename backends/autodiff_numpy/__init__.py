@@ -26,8 +26,7 @@ class NumpyBackend(Backend):
     scalar_types = tuple(t for t in {*np.sctypeDict.values()} if issubclass(t, np.number | np.bool_))
 
     def recognises(self, array_type: type) -> bool:
-        if issubclass(array_type, np.ma.MaskedArray | np.matrix | np.recarray):
-            return False  # they mean something else by the same operators
+        # Not every subclass: matrices and masked arrays mean something else by the same operators.
         return array_type is np.ndarray or array_type is np.memmap or array_type in self.scalar_types
 
     @property
@@ -35,7 +34,7 @@ class NumpyBackend(Backend):
         return np
 
     def asarray(self, obj: Any, *, dtype: Any = None, device: str | None = None) -> Any:
-        if isinstance(obj, np.ma.MaskedArray | np.matrix):
+        if isinstance(obj, np.matrix) or type(obj).__module__.startswith("numpy.ma"):
             raise ArgumentTypeError(
                 f"A {type(obj).__name__} would lose its meaning here; pass numpy.asarray(x), or .filled(...) of a masked one"
             )

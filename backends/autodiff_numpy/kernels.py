@@ -51,7 +51,11 @@ _OPERATORS: dict[str, Kernel] = {
 SCALAR_KERNELS: dict[str, Kernel] = {**_OPERATORS, "autodiff_ops.abs": operator.abs, "autodiff_activations.relu": _relu}
 
 #: For arrays: the operators are the same ufuncs, called 40 ns faster, and square for a power of two.
-ARRAY_KERNELS: dict[str, Kernel] = {**_OPERATORS, "autodiff_ops.matmul": operator.matmul}
+ARRAY_KERNELS: dict[str, Kernel] = {
+    **_OPERATORS,
+    "autodiff_ops.matmul": operator.matmul,
+    "autodiff_ops.getitem": lambda x, *, index: x[index],
+}
 
 #: Rules for real numbers in passes that are not recorded, one for each input, naming no more than the op's own.
 SCALAR_RULES: dict[str, tuple[Kernel, ...]] = {

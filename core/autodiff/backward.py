@@ -14,7 +14,7 @@ from contextvars import copy_context
 from typing import Any
 
 from autodiff import inspection, leaves
-from autodiff.graph import SPENT, Edge, between, schedule, spend
+from autodiff.graph import SPENT, Edge, between, next_seq, schedule, spend
 from autodiff.modes import DEBUG, MODE, NO_GRAD, mode
 from autodiff.projection import project
 from autodiff.registry import registry
@@ -39,6 +39,7 @@ def pull_back(
 def _pull_back(
     roots: Sequence[Edge], seeds: Sequence[Any], targets: set[Edge] | None, retain: bool, record: bool
 ) -> dict[Any, Any]:
+    born = next_seq() if record else 0
     if record:
         MODE.set(mode() & ~NO_GRAD)
     for root in roots:
@@ -100,8 +101,8 @@ def _pull_back(
                 i += 1
                 if q is None:
                     continue
-                if q.dtype is not edge.dtype or q.shape != edge.shape or type(q) is not edge.type:
-                    q = project(q, edge, plan, plan.wrt[i - 1], record)
+                if type(q) is not edge.type or q.dtype is not edge.dtype or q.shape != edge.shape or record:
+                    q = project(q, edge, node, plan.wrt[i - 1], born)
                 before = get(edge)
                 if before is None:
                     cotangents[edge] = q
@@ -111,10 +112,11 @@ def _pull_back(
                 else:
                     cotangents[edge] = before + q
                     summed.add(edge)
+        inspection.run_leaf_hooks(cotangents)
     except BaseException as exc:
-        # Part of the graph is freed: it is marked, so that the next error names the cause.
         exc.add_note(inspection.describe(node))
-        spend(() if retain else order, f"a backward pass through it failed, {type(exc).__name__}: {exc}.")
+        if not retain:  # part of the graph is freed: the next error names the cause
+            spend(order, live, exc)
         raise
     cotangents.update(found)
     return cotangents
@@ -143,6 +145,6 @@ def backward(
     if inputs is None:
         leaves.commit(pull_back([edge], [seed], retain=retain, record=create_graph))
     else:
-        wanted = {leaves.edge_of(v): v for v in ([inputs] if isinstance(inputs, Value) else inputs)}
+        wanted = {leaves.edge_of(v): v for v in leaves.listed(inputs)}
         pulled = pull_back([edge], [seed], wanted, retain=retain, record=create_graph)
         leaves.commit({leaves.of(v): pulled.pop(e) for e, v in wanted.items() if e in pulled})

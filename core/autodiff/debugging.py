@@ -28,9 +28,11 @@ def remember(node: Node) -> None:
 
 def fingerprint(node: Node) -> Any:
     """Return something that changes when an array that `node` saved does."""
-    saved = node.saved
-    prints = []
-    for item in saved if type(saved) is tuple else (saved,):
-        backend = registry.backend_of(type(item))
-        prints.append(None if backend is None else backend.fingerprint(item))
-    return prints
+    return _prints(node.saved)
+
+
+def _prints(item: Any) -> Any:
+    if type(item) in (tuple, list):  # of saved arrays, or an index with arrays in it
+        return [_prints(part) for part in item]
+    backend = registry.backend_of(type(item))
+    return repr(item) if backend is None else backend.fingerprint(item)

@@ -216,6 +216,7 @@ class Composite:
     broadcasts = False
     residuals: tuple[str, ...] = ()
     differentiable = True
+    replaces = False
 
     def __init__(self, function: Function, samples: Sequence[Any], method: bool) -> None:
         self.function = function
@@ -225,6 +226,8 @@ class Composite:
         self.method = method
         self.vjps: tuple[Any, ...] = ()
         self.joint_vjp = None
+        self.own_kernels: dict[str, Any] = {}
+        self.own_vjp_kernels: dict[str, Any] = {}
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:

@@ -1,7 +1,7 @@
 """The graph: what one op application leaves behind, and the order in which a backward pass visits it.
 
 - `Node`: one op application. Its edges point to the nodes and leaves of the inputs that need a gradient.
-- `Leaf`: where a gradient ends; it holds the gradient.
+- `Leaf`: where a gradient ends; `Cell`: the place for it, which the leaf's handles own.
 - `schedule`: the nodes below some roots, later ones first; `between`: those of them above some targets.
 
 Edges never point to a `Value`: handles come and go, and may be re-bound, without touching the graph.
@@ -9,14 +9,15 @@ Edges never point to a `Value`: handles come and go, and may be re-bound, withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from itertools import count
 from operator import attrgetter
 from typing import Any, TypeAlias
+from weakref import ref
 
 from autodiff.errors import GraphError
 
-__all__ = ["SPENT", "Edge", "Leaf", "Node", "Watch", "between", "next_seq", "schedule", "spend"]
+__all__ = ["SPENT", "Cell", "Edge", "Leaf", "Node", "Watch", "between", "next_seq", "schedule", "spend"]
 
 # A node is made after its inputs, hence has a higher number: sorting by it is a topological order.
 next_seq = count(1).__next__
@@ -29,18 +30,40 @@ SPENT = (
 )
 
 
+class Cell:
+    """Holds a gradient. The handles of a leaf own it, and the leaf refers to it weakly.
+
+    A gradient that is itself recorded refers back to the leaf: owned by the leaf it would be a cycle, and the
+    graph would wait for the garbage collector.
+    """
+
+    __slots__ = ("__weakref__", "grad")
+
+    def __init__(self) -> None:
+        self.grad: Any = None
+
+
 class Leaf:
     """Where a gradient ends: a parameter, an input, or an intermediate that asked for its gradient."""
 
-    __slots__ = ("dtype", "grad", "hooks", "seq", "shape", "type")
+    __slots__ = ("cell", "dtype", "hooks", "seq", "shape", "type")
 
     def __init__(self, shape: Any, dtype: Any, type: type) -> None:
         self.shape = shape
         self.dtype = dtype
         self.type = type
         self.seq: int = next_seq()
-        self.grad: Any = None
+        self.cell: Callable[[], Cell | None] = _no_cell
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
+
+    def own(self, cell: Cell) -> Cell:
+        """Let gradients arrive in `cell`, as long as somebody else holds it; return it."""
+        self.cell = ref(cell)
+        return cell
+
+
+def _no_cell() -> None:
+    """Stand for the cell of a leaf that nobody can ask for its gradient, as in transforms."""
 
 
 class Node:
@@ -114,8 +137,9 @@ def between(order: list[Node], targets: set[Edge]) -> set[Edge]:
     return path
 
 
-def spend(nodes: Iterable[Node], cause: str) -> None:
-    """Mark nodes as unusable, because of `cause`."""
+def spend(nodes: Iterable[Node], live: Container[Edge] | None, exc: BaseException) -> None:
+    """Mark the nodes of a pass that failed, those that are `live` if not all, as unusable because of `exc`."""
     for node in nodes:
-        node.edges = None
-        node.saved = f"{cause} Compute the result again."
+        if live is None or node in live:
+            node.edges = None
+            node.saved = f"a backward pass through it failed, {type(exc).__name__}: {exc}. Compute the result again."

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from autodiff.graph import Leaf, Node, Watch
 
 __all__ = ["Hook", "watch"]
+
+
+_keys = count()  # not the id of the handle, which the next one may get again
 
 
 class Hook:
@@ -19,7 +23,7 @@ class Hook:
         if owner.hooks is None:
             owner.hooks = {}
         self._owner = owner
-        self._key = id(self)
+        self._key = next(_keys)
         owner.hooks[self._key] = function
 
     def remove(self) -> None:

@@ -11,7 +11,7 @@ from autodiff.graph import Edge, Leaf, Node, Watch
 from autodiff.registry import registry
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["attend", "checked", "describe", "run_hooks"]
+__all__ = ["attend", "checked", "describe", "run_hooks", "run_leaf_hooks"]
 
 
 def attend(node: Node, g: Any, found: dict[Edge, Any], checks: int) -> Any:
@@ -29,6 +29,12 @@ def attend(node: Node, g: Any, found: dict[Edge, Any], checks: int) -> Any:
     return g
 
 
+def run_leaf_hooks(cotangents: dict[Any, Any]) -> None:
+    """Run the hooks of the leaves on what arrived there."""
+    for leaf in [edge for edge in cotangents if type(edge) is Leaf and edge.hooks]:
+        cotangents[leaf] = run_hooks(leaf, cotangents[leaf])
+
+
 def run_hooks(owner: Watch | Leaf, g: Any, node: Node | None = None) -> Any:
     """Return `g` as the hooks of `owner` leave it.
 
@@ -42,7 +48,7 @@ def run_hooks(owner: Watch | Leaf, g: Any, node: Node | None = None) -> Any:
     for hook in list((owner.hooks or {}).values()):
         recorded = type(g) is Value
         # A hook sees a copy: writing into it must not reach the graph or a sibling.
-        new = hook(wrap(g._data, g._edge) if recorded else own.box(own.fresh(g)))
+        new = hook(wrap(g._array, g._edge) if recorded else own.box(own.fresh(g)))
         if new is None:
             continue
         if recorded:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterable
 from sys import getrefcount
 from typing import Any
 
-from autodiff.errors import ArgumentError
-from autodiff.graph import Edge, Leaf
-from autodiff.inspection import run_hooks
+from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.graph import Cell, Edge, Leaf
 from autodiff.registry import registry
 from autodiff.value import Value, wrap
 
@@ -19,20 +19,22 @@ _lock = threading.RLock()  # gradients of one leaf may arrive from several threa
 
 
 def commit(arrived: dict[Leaf, Any]) -> None:
-    """Run the leaves' hooks, then add to every ``grad``; `arrived` is emptied.
+    """Add to every ``grad``; `arrived` is emptied.
 
     Sums are made aside, then stored by one call into C, which nothing interrupts.
     """
-    hooked = {leaf: run_hooks(leaf, arrived[leaf]) for leaf in arrived if leaf.hooks}
-    arrived.update(hooked)
-    hooked.clear()
-    receivers = list(arrived)
     with _lock:
-        sums = [_sum(leaf, *_pop(arrived, leaf)) for leaf in receivers]
-        deque(map(_store, receivers, sums), maxlen=0)
+        cells, sums = [], []
+        for leaf in list(arrived):
+            g, references = _pop(arrived, leaf)
+            cell = leaf.cell()
+            if cell is not None:  # otherwise no handle is left to ask for the gradient
+                cells.append(cell)
+                sums.append(_sum(leaf, cell.grad, g, references))
+        deque(map(_store, cells, sums), maxlen=0)
 
 
-_store = Leaf.__dict__["grad"].__set__  # the setter of a slot, which is C
+_store = Cell.__dict__["grad"].__set__  # the setter of a slot, which is C
 
 
 def _pop(arrived: dict[Any, Any], leaf: Any) -> tuple[Any, int]:
@@ -44,14 +46,25 @@ def _pop(arrived: dict[Any, Any], leaf: Any) -> tuple[Any, int]:
 _ALONE = _pop({0: object()}, 0)[1]
 
 
-def _sum(leaf: Leaf, g: Any, references: int) -> Any:
-    if leaf.grad is not None:
-        return leaf.grad + g
+def _sum(leaf: Leaf, before: Any, g: Any, references: int) -> Any:
     own: Any = registry.backend_of(leaf.type)
-    if type(g) is Value:
-        return wrap(own.fresh(g._data), g._edge)
-    # It may be the seed, a sibling's gradient or a view of something: the leaf gets an array of its own.
-    return own.fresh(g, alone=references <= _ALONE)
+    if before is not None:
+        total = before + g
+    elif type(g) is Value:
+        total = wrap(own.fresh(g._array), g._edge)
+    else:
+        # It may be the seed, a sibling's gradient or a view of something: the leaf gets an array of its own.
+        total = own.fresh(g, alone=references <= _ALONE)
+    return own.box(total) if type(total) in own.scalar_types else total
+
+
+def listed(inputs: Any) -> list[Any]:
+    """Return what a user named as inputs: Values, or a single one."""
+    if type(inputs) is Value:
+        return [inputs]
+    if not isinstance(inputs, Iterable):
+        raise ArgumentTypeError(f"backward(inputs=...) takes Values that need a gradient; it was given {inputs!r:.80}")
+    return list(inputs)
 
 
 def edge_of(value: Value) -> Edge:
@@ -63,7 +76,5 @@ def edge_of(value: Value) -> Edge:
 
 def of(value: Value) -> Leaf:
     """Return the leaf of `value`, made for an intermediate result that has none."""
-    leaf = value.retain_grad()._leaf()
-    if leaf is None:
-        raise AssertionError("retain_grad() makes one")
-    return leaf
+    edge: Any = value.retain_grad()._edge
+    return edge if type(edge) is Leaf else edge.watch.leaf

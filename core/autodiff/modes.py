@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, TypeVar, overload
@@ -32,22 +33,56 @@ class Switch:
     def __init__(self, on: int = 0, off: int = 0) -> None:
         self._set = on
         self._clear = off
-        self._tokens: list[Token[int]] = []
+        self._tokens: list[Token[int]] = []  # of whoever is inside: several threads may be
 
     def __enter__(self) -> None:
         self._tokens.append(MODE.set((MODE.get() & ~self._clear) | self._set))
 
     def __exit__(self, *exc_info: object) -> None:
-        MODE.reset(self._tokens.pop())
+        for token in reversed(self._tokens):
+            try:
+                MODE.reset(token)
+            except ValueError:  # made in the context of another thread or task
+                continue
+            self._tokens.remove(token)
+            return
 
     def __call__(self, function: F) -> F:
+        # A switch of its own for every call, `again()`: two threads may be inside at once.
+        again = functools.partial(Switch, self._set, self._clear)
+
         @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            # A switch of its own for every call: two threads may be inside at once.
-            with Switch(self._set, self._clear):
+        def plain(*args: Any, **kwargs: Any) -> Any:
+            with again():
                 return function(*args, **kwargs)
 
-        return wrapper  # type: ignore[return-value]  # functools.wraps keeps the signature, mypy cannot see it
+        @functools.wraps(function)
+        async def coroutine(*args: Any, **kwargs: Any) -> Any:
+            with again():
+                return await function(*args, **kwargs)
+
+        @functools.wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            # On while the body runs, off while it waits at a yield.
+            body = function(*args, **kwargs)
+            step = functools.partial(next, body)
+            while True:
+                try:
+                    with again():
+                        item = step()
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    step = functools.partial(body.send, (yield item))
+                except GeneratorExit:
+                    with again():
+                        body.close()
+                    raise
+                except BaseException as exc:  # handed on to the body, whatever it is
+                    step = functools.partial(body.throw, exc)
+
+        kinds = ((inspect.iscoroutinefunction, coroutine), (inspect.isgeneratorfunction, generator))
+        return next((wrapper for is_kind, wrapper in kinds if is_kind(function)), plain)  # type: ignore[return-value]  # functools.wraps keeps the signature, mypy cannot see it
 
 
 @overload

@@ -124,13 +124,15 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
 # ---- what is told of arrays, and what makes them -----------------------------------------------------------------
 
 
-def _data(function: str) -> Callable[..., Any]:
-    """Return a function of the default backend that is handed raw arrays and dtypes."""
+def _about(function: str, own: Backend | None = None) -> Callable[..., Any]:
+    """Return a function of a backend, the arrays' or the default one, that is handed raw arrays and dtypes."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         raw = [unwrap(a) for a in args]
         backend = next((registry.backend_of(type(a)) for a in raw if registry.backend_of(type(a))), None)
-        return getattr((backend or registry.backend()).xp, function)(*raw, **{k: unwrap(v) for k, v in kwargs.items()})
+        return getattr((own or backend or registry.backend()).xp, function)(
+            *raw, **{k: unwrap(v) for k, v in kwargs.items()}
+        )
 
     call.__name__ = function
     call.__doc__ = f"``numpy.{function}``: about arrays and dtypes, hence without a gradient."
@@ -193,15 +195,20 @@ def __getattr__(name: str) -> Any:
     if name in _CREATION:
         return _creator(name, None)
     if name in _ABOUT:
-        return _data(name)
+        return _about(name)
     op = _standard_op(name)
     if op is not None:
         return op
-    # Dtypes and constants: float32, pi, newaxis.
-    found = getattr(registry.backend().xp, name, _ABSENT)
-    if found is not _ABSENT and (isinstance(found, type | float | int) or found is None):
-        return found
-    raise _unknown(name)
+    found = _constant(name, registry.backend())
+    if found is _ABSENT:
+        raise _unknown(name)
+    return found
+
+
+def _constant(name: str, backend: Backend) -> Any:
+    """Return a dtype or a constant of the backend's library: float32, pi, newaxis."""
+    found = getattr(backend.xp, name, _ABSENT)
+    return _ABSENT if callable(found) and not isinstance(found, type) else found
 
 
 _ABSENT = object()
@@ -232,8 +239,12 @@ class _Recorded:
     def __getattr__(self, name: str) -> Any:
         if name in _CREATION:
             found = _creator(name, self._backend)
+        elif name in _ABOUT:
+            found = _about(name, self._backend)
         elif name in globals():
             found = globals()[name]
+        elif _standard_op(name) is None and _constant(name, self._backend) is not _ABSENT:
+            found = _constant(name, self._backend)
         else:
             found = __getattr__(name)
         setattr(self, name, found)
@@ -259,6 +270,8 @@ def array_ufunc(ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
     """Answer ``np.tanh(v)`` and ``ndarray * v``."""
     name = ufunc.__name__
     if method == "__call__":
+        if name == "divmod":
+            return _standard_op("floor_divide")(*inputs), _standard_op("remainder")(*inputs)
         op = _standard_op(name)
         if op is None:
             _no_op(f"numpy.{name}", name)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from autodiff.arguments import admit, convert
 from autodiff.debugging import remember
 from autodiff.errors import (
     ArgumentTypeError,
-    AutodiffError,
     GradientTypeError,
     KernelError,
     RegistrationError,
@@ -86,6 +86,7 @@ class Op:
         self.own_kernels: dict[str, Callable[..., Any]] = {}
         self._kernels: dict[Any, Any] = {}
         self.own_vjp_kernels: dict[str, Any] = {}
+        self.replaces = False  # whether it took its id from another op
         self._plans: dict[int, Plan] = {}
         self._short_plans: list[Any] = [None] * 4
         # An op of at most two inputs and no attributes: called through the short paths.
@@ -99,7 +100,7 @@ class Op:
         """Apply to one array, without attributes."""
         if type(a) is not Value:
             return self(a)
-        x = a._data
+        x = a._array
         kernel = self._quick.get(type(x))
         if kernel is None:
             return self(a)
@@ -121,7 +122,7 @@ class Op:
         else:
             return self._record((x,), (edge,), y, (), {})
         value = _new(Value)
-        value._data = y
+        value._array = y
         value._edge = Node(plan, (edge,), saved, y.shape, y.dtype, type(y))
         return value
 
@@ -129,15 +130,15 @@ class Op:
         """Apply to two arrays, without attributes: the path of every operator."""
         edge1 = edge2 = None
         if type(a) is Value:
-            x1 = a._data
+            x1 = a._array
             edge1 = a._edge
         else:
-            x1 = a
+            x1 = a if type(a) in PYTHON_SCALARS else admit(self, a)
         if type(b) is Value:
-            x2 = b._data
+            x2 = b._array
             edge2 = b._edge
         else:
-            x2 = b
+            x2 = b if type(b) in PYTHON_SCALARS else admit(self, b)
         t = type(x1)
         kernel = self._quick.get(t if t is type(x2) else (t, type(x2)))
         if kernel is None:
@@ -174,7 +175,7 @@ class Op:
         if mode() & _SPECIAL:
             return self._record((x1, x2), (edge1, edge2), y, (), {})
         value = _new(Value)
-        value._data = y
+        value._array = y
         value._edge = node = _new(Node)
         node.plan = plan
         node.edges = edges
@@ -192,7 +193,7 @@ class Op:
             if len(args) == 2:
                 if self._key([unwrap(a) for a in args]) in self._quick:
                     return self.binary(*args)
-            elif type(args[0]) is Value and type(args[0]._data) in self._quick:
+            elif type(args[0]) is Value and type(args[0]._array) in self._quick:
                 return self.unary(args[0])
         if len(args) != len(self.inputs) and (self.variadic is None or len(args) < len(self.inputs)):
             raise ArgumentTypeError(
@@ -201,12 +202,14 @@ class Op:
             )
         if self.attrs or attrs:
             attrs = self._bind(attrs)
-        xs = [unwrap(a) for a in args]
+        xs = [a._array if type(a) is Value else admit(self, a) for a in args]
         kernel, xs = self._find_kernel(xs)
         try:
             y = kernel(*xs, **attrs)
         except Exception as exc:
             refuse(self, exc, xs, attrs)
+        if self._short:
+            self._learn(xs, kernel, y)
         residuals: tuple[Any, ...] = ()
         if self.residuals:
             y, *rest = y
@@ -226,6 +229,7 @@ class Op:
     def _record(self, xs: Any, edges: Any, y: Any, residuals: Any, attrs: dict[str, Any]) -> Any:
         """Hand out the result of the kernel as Values, and leave a node behind if a gradient is to flow."""
         several = type(y) in (tuple, list)
+        backend = self._result_backend(y if several else (y,))
         mask = 0
         if not mode() & NO_GRAD:
             for i, edge in enumerate(edges):
@@ -234,7 +238,6 @@ class Op:
         plan = self._plan(mask, len(xs)) if mask else None
         if plan is None or not plan.wrt:
             return tuple([wrap(out, None) for out in y]) if several else wrap(y, None)
-        backend = self._backend(y if several else (y,))
         flows = [registry.kind(out.dtype, backend) in ("float", "complex") for out in (y if several else (y,))]
         if not any(flows):
             return tuple([wrap(out, None) for out in y]) if several else wrap(y, None)
@@ -288,7 +291,7 @@ class Op:
                         f"{self.id!r}: the attribute {name!r} is a Value that needs a gradient; attributes are never "
                         f"differentiable. Pass {name}.detach(), or its number."
                     )
-                bound[name] = attr._data
+                bound[name] = attr._array
         return bound
 
     # ---- kernels ----------------------------------------------------------------------------------------
@@ -328,7 +331,7 @@ class Op:
         self._plans.clear()
         self._short_plans = [None] * 4
 
-    def kernel_on(self, backend: Any, array_type: type) -> Callable[..., Any]:
+    def kernel_on(self, backend: Any, array_type: type) -> Any:
         """Return the kernel for arrays of `array_type` of `backend`, best first.
 
         Raises
@@ -336,15 +339,13 @@ class Op:
         KernelError
             There is none, not even a generic one.
         """
-        if array_type in backend.scalar_types:
+        if array_type in backend.scalar_types and not self.replaces:
             found = backend.kernel_for(self, array_type)
             if found is not None:
-                return found  # type: ignore[no-any-return]  # Backend is Any here: it comes from a plugin
-        found = (
-            registry.kernels.get((self.id, backend.name))
-            or self.own_kernels.get(backend.name)
-            or backend.kernel_for(self, array_type)
-        )
+                return found
+        found = self.own_kernels.get(backend.name)
+        if not self.replaces:
+            found = registry.kernels.get((self.id, backend.name)) or found or backend.kernel_for(self, array_type)
         if found is not None:
             return found
         if self.takes_xp:
@@ -355,7 +356,7 @@ class Op:
                 f"{self.id!r} has no kernel for the backend {backend.name!r}: its library has no function "
                 f"{self.name!r}, and the op declares no generic kernel. Kernels exist for: {self.kernel_origins()}."
             )
-        return found  # type: ignore[no-any-return]  # as above
+        return found
 
     def kernel_origins(self) -> str:
         """List the backends that have a kernel, and whose it is."""
@@ -388,32 +389,32 @@ class Op:
         known = [x for x in xs if type(x) in PYTHON_SCALARS or registry.backend_of(type(x)) is not None]
         converted = len(known) != len(xs)
         backend = registry.common_backend(known, repr(self.id))
-        if converted or all(type(x) in PYTHON_SCALARS for x in xs):
-            xs = [
-                x if any(x is k for k in known) and len(xs) > 1 else self._convert(i, x, backend)
-                for i, x in enumerate(xs)
-            ]
+        arrays = len(known) > 0 and not all(type(x) in PYTHON_SCALARS for x in known)
+        if converted or not arrays:
+            kept = known if arrays else []
+            xs = [x if any(x is k for k in kept) else convert(self, i, x, backend) for i, x in enumerate(xs)]
         types = {type(x) for x in xs if type(x) not in PYTHON_SCALARS}
         array_type = next((t for t in types if t not in backend.scalar_types), next(iter(types), float))
         kernel = self.kernel_on(backend, array_type)
         if not converted and types:
             self._kernels[self._key(xs)] = kernel
-            if self._short:
-                self._quick[self._key(xs)] = kernel
         return kernel, xs
 
-    def _convert(self, i: int, x: Any, backend: Any) -> Any:
-        if isinstance(x, str | bytes | dict | set) or x is None:
-            known = ", ".join(registry.backends)
-            raise ArgumentTypeError(
-                f"{self.id!r}: argument {i} is {x!r:.60} of type {type(x).__name__}; it takes Values, numbers, "
-                f"lists of numbers and arrays of the backends {known}"
-            )
-        try:
-            return backend.asarray(x)
-        except AutodiffError as exc:
-            exc.add_note(f"while converting argument {i} of {self.id!r}")
-            raise
+    def _learn(self, xs: list[Any], kernel: Any, y: Any) -> None:
+        """Let the short paths call this kernel for arrays of these types, if it gives them one array to record."""
+        backend = registry.backend_of(type(y))
+        key = self._key(xs)
+        if key not in self._kernels or backend is None:
+            return
+        if not self.differentiable or registry.kind(y.dtype, backend) in ("float", "complex"):
+            self._quick[key] = kernel
+
+    def _result_backend(self, outputs: Any) -> Any:
+        backend = registry.backend_of(type(outputs[0])) if len(outputs) else None
+        if backend is None:
+            shown = f"{outputs[0]!r:.60} of type {type(outputs[0]).__name__}" if len(outputs) else "no output"
+            raise KernelError(f"The kernel of {self.id!r} (plugin {self.plugin!r}) returned {shown}; expected arrays")
+        return backend
 
     def _backend(self, arrays: Any) -> Any:
         for x in arrays:

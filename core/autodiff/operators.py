@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from autodiff.errors import ArgumentTypeError
 from autodiff.standard import standard
 
 __all__ = ["Operators"]
+
+
+def _no(modulo: Any, other: Any) -> Any:
+    if modulo is not None:
+        raise ArgumentTypeError(f"pow() of a Value takes no modulus; it was given {modulo!r:.40}. Use v**w % m.")
+    return other
+
+
+def _compare(op: Any, value: Any, other: Any) -> Any:
+    # None, text and the like are equal to no Value: Python then compares identities.
+    return NotImplemented if other is None or isinstance(other, str | bytes | dict | set) else op.binary(value, other)
 
 
 class Operators:
@@ -32,7 +44,7 @@ class Operators:
     def __rmod__(self, other: Any) -> Any: return standard.remainder.binary(other, self)
     def __divmod__(self, other: Any) -> Any: return self // other, self % other
     def __rdivmod__(self, other: Any) -> Any: return other // self, other % self
-    def __pow__(self, other: Any) -> Any: return standard.pow.binary(self, other)
+    def __pow__(self, other: Any, modulo: Any = None, /) -> Any: return standard.pow.binary(self, _no(modulo, other))
     def __rpow__(self, other: Any) -> Any: return standard.pow.binary(other, self)
     def __matmul__(self, other: Any) -> Any: return standard.matmul.binary(self, other)
     def __rmatmul__(self, other: Any) -> Any: return standard.matmul.binary(other, self)
@@ -46,8 +58,8 @@ class Operators:
     def __neg__(self) -> Any: return standard.negative.unary(self)
     def __pos__(self) -> Any: return standard.positive.unary(self)
     def __abs__(self) -> Any: return standard.abs.unary(self)
-    def __eq__(self, other: object) -> Any: return standard.equal.binary(self, other)
-    def __ne__(self, other: object) -> Any: return standard.not_equal.binary(self, other)
+    def __eq__(self, other: object) -> Any: return _compare(standard.equal, self, other)
+    def __ne__(self, other: object) -> Any: return _compare(standard.not_equal, self, other)
     def __lt__(self, other: Any) -> Any: return standard.less.binary(self, other)
     def __le__(self, other: Any) -> Any: return standard.less_equal.binary(self, other)
     def __gt__(self, other: Any) -> Any: return standard.greater.binary(self, other)
@@ -72,5 +84,5 @@ class Operators:
     def transpose(self, *axes: Any) -> Any:
         if not axes or axes == (None,):
             axes = tuple(range(len(self.shape) - 1, -1, -1))  # type: ignore[attr-defined]  # Value has it
-        return standard.permute_dims(self, axes=axes[0] if len(axes) == 1 and isinstance(axes[0], tuple) else axes)
+        return standard.permute_dims(self, axes=axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes)
     # fmt: on

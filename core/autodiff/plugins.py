@@ -79,7 +79,7 @@ def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = regist
         A plugin failed, brought nothing, misspelt a hook, or shares its entry-point name with another.
     """
     records.clear()
-    disabled = {name.strip() for name in os.environ.get("AUTODIFF_DISABLE_PLUGINS", "").split(",") if name.strip()}
+    disabled = {_normal(name) for name in os.environ.get("AUTODIFF_DISABLE_PLUGINS", "").split(",")} - {""}
     autoload = os.environ.get("AUTODIFF_PLUGIN_AUTOLOAD", "1") != "0"
     found = list(entry_points(group=GROUP) if points is None else points)
     # Ours first: methods and messages go by them. Otherwise by name, so that every process sees one order.
@@ -91,7 +91,9 @@ def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = regist
         if any(r.name == point.name and r.module == point.value and r.distribution == distribution for r in records):
             continue  # the same distribution found twice on the path, as editable installs are
         records.append(record)
-        if disabled & {point.value, point.value.partition(":")[0], point.name, distribution}:
+        module = point.value.partition(":")[0]
+        names = (point.value, module, module.partition(".")[0], point.name, distribution)
+        if disabled & {_normal(name) for name in names}:
             record.status, record.cause = "disabled", "AUTODIFF_DISABLE_PLUGINS"
             continue
         if not autoload and distribution != DISTRIBUTION:
@@ -238,6 +240,11 @@ def _warn(message: str, cause: BaseException | None = None) -> None:
     warning = PluginWarning(message)
     warning.__cause__ = cause
     warnings.warn(warning, stacklevel=2)
+
+
+def _normal(name: str) -> str:
+    """Return a name as the index of packages compares it: My_Plugin is my-plugin."""
+    return name.strip().replace("_", "-").lower()
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from autodiff.broadcasting import sum_to
 from autodiff.errors import RuleError
-from autodiff.graph import Edge
+from autodiff.graph import Edge, Leaf, Node
 from autodiff.registry import registry
 from autodiff.rule import Plan
 from autodiff.standard import standard
@@ -20,15 +20,19 @@ from autodiff.value import Value, unwrap
 __all__ = ["project"]
 
 
-def project(q: Any, edge: Edge, plan: Plan, position: int, recorded: bool) -> Any:
-    """Return the cotangent `q`, which the rule for input `position` returned, as one of `edge`.
+def project(q: Any, edge: Edge, node: Node, position: int, recorded: int) -> Any:
+    """Return the cotangent `q`, which the rule of `node` for input `position` returned, as one of `edge`.
+
+    `recorded` is 0, or, in a pass that is itself recorded, the number at its start: a leaf with a higher one
+    was made by the rule, which hence left the graph.
 
     Raises
     ------
     RuleError
         It is not a cotangent of that input.
     """
-    if (type(q) is Value) is not recorded:
+    plan = node.plan
+    if (type(q) is Value) is not bool(recorded) or (recorded and type(q._edge) is Leaf and q._edge.seq > recorded):
         _no_value(q, plan, position, recorded)
     raw = unwrap(q)
     backend = registry.backend_of(edge.type)
@@ -36,7 +40,7 @@ def project(q: Any, edge: Edge, plan: Plan, position: int, recorded: bool) -> An
         name = backend.name if backend is not None else edge.type.__name__
         _wrong(plan, position, f"{type(raw).__module__}.{type(raw).__qualname__}", f"an array of the backend {name!r}")
     if not backend.same_shape(raw.shape, edge.shape):
-        if not _may_sum(plan.op, position, raw.shape, edge.shape):
+        if not _may_sum(node, position, raw.shape, edge.shape):
             _wrong(plan, position, f"shape {tuple(raw.shape)}", f"shape {tuple(edge.shape)}, that of the input")
         q = sum_to(q, shape=edge.shape)
     if raw.dtype != edge.dtype:
@@ -44,7 +48,7 @@ def project(q: Any, edge: Edge, plan: Plan, position: int, recorded: bool) -> An
     return q
 
 
-def _as_dtype(q: Any, given: Any, wanted: Any, backend: Any, plan: Plan, position: int, recorded: bool) -> Any:
+def _as_dtype(q: Any, given: Any, wanted: Any, backend: Any, plan: Plan, position: int, recorded: int) -> Any:
     given_kind, wanted_kind = registry.kind(given, backend), registry.kind(wanted, backend)
     if given_kind not in ("float", "complex"):
         _wrong(plan, position, f"dtype {given}", f"dtype {wanted}, that of the input")
@@ -55,26 +59,28 @@ def _as_dtype(q: Any, given: Any, wanted: Any, backend: Any, plan: Plan, positio
     return q
 
 
-def _may_sum(op: Any, position: int, given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Tell whether `given` differs from `wanted` only by what broadcasting does to this input of `op`."""
+def _may_sum(node: Node, position: int, given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Tell whether `given` differs from `wanted` only by what broadcasting did to this input of the op."""
+    op = node.plan.op
     if len(given) < len(wanted):
         return False
     if any(w not in (1, n) for n, w in zip(reversed(given), reversed(wanted), strict=False)):
         return False
     if op.broadcasts:
-        return True
+        return tuple(given) == tuple(node.shape)
     if op.core_ndims is None:
         return False
     core = min(op.core_ndims[position], len(wanted))
     return core == 0 or tuple(given[-core:]) == tuple(wanted[-core:])
 
 
-def _no_value(q: Any, plan: Plan, position: int, recorded: bool) -> NoReturn:
+def _no_value(q: Any, plan: Plan, position: int, recorded: int) -> NoReturn:
     if recorded:
+        what = "a new leaf" if type(q) is Value else type(q).__qualname__
         raise RuleError(
-            f"{_rule(plan, position)} returned {type(q).__qualname__}, not a Value, in a pass that is itself recorded: "
-            f"it left the graph, and a second derivative through it would be a silent zero. Write it with ops of Values "
-            f"(xp is autodiff.numpy there), without .data or NumPy conversions."
+            f"{_rule(plan, position)} returned {what} in a pass that is itself recorded: it left the graph, and a second "
+            f"derivative through it would be a silent zero. Write it with ops of Values (xp is autodiff.numpy there), "
+            f"without .data or NumPy conversions."
         )
     raise RuleError(
         f"{_rule(plan, position)} returned a Value in a pass that is not recorded: it uses a Value from outside, by "

@@ -27,7 +27,7 @@ from autodiff.errors import (
 __all__ = ["Registry", "registry"]
 
 #: Python's numbers reach kernels as they are: they take the dtype of what they meet.
-PYTHON_SCALARS = (bool, int, float, complex)
+PYTHON_SCALARS = frozenset({bool, int, float, complex})
 
 
 class Registry:
@@ -45,7 +45,7 @@ class Registry:
         self.loader: Callable[[], None] = lambda: None
         self.listeners: list[Callable[[], None]] = []  # run after each change
         self.recorded_xp: Callable[[Backend], Any] = lambda backend: backend.xp
-        self._loaded = False
+        self._state = "new"  # then loading, then loaded
         self._lock = threading.RLock()
         self._by_type: dict[type, Backend | None] = {}
         self._kinds: dict[tuple[str, Any], str] = {}
@@ -54,16 +54,17 @@ class Registry:
 
     def load(self) -> Registry:
         """Load the plugins if that has not been done, and return the registry."""
-        if not self._loaded:
-            with self._lock:
-                if not self._loaded:
-                    self._loaded = True  # first: a plugin may ask for what is there already
+        if self._state != "loaded":
+            with self._lock:  # other threads wait; a plugin that asks while it is loaded finds what is there already
+                if self._state == "new":
+                    self._state = "loading"
                     try:
                         self.loader()
+                        self.changed()
                     except BaseException:
-                        self._loaded = False
+                        self._state = "new"
                         raise
-                    self.changed()
+                    self._state = "loaded"
         return self
 
     def changed(self) -> None:
@@ -88,6 +89,7 @@ class Registry:
         tables = self._tables()
         saved = [dict(table) for table in tables]
         names = {name: list(ops) for name, ops in self.names.items()}
+        own = [(op, dict(op.own_kernels), dict(op.own_vjp_kernels)) for op in self.ops.values()]
         default = self.default_backend
         try:
             yield self
@@ -99,6 +101,8 @@ class Registry:
                 table.update(before)
             self.names.clear()
             self.names.update(names)
+            for op, kernels, rules in own:
+                op.own_kernels, op.own_vjp_kernels = kernels, rules
             self.default_backend = default
             self.changed()
 
@@ -137,14 +141,17 @@ class Registry:
                     f"and {origin or op.module!r} registers another op under it"
                     f"{known.difference(op)}. Rename one, or pass override=True to replace it."
                 )
-            self.names[known.name].remove(known)
+            self.names[op.name].remove(known)
+            op.replaces = True  # kernels that were registered for the id are those of the op that had it
+            if self.methods.get(op.name) is known:
+                del self.methods[op.name]
         self.ops[op.id] = op
         self.op_origins[op.id] = origin or op.module
         self.names.setdefault(op.name, []).append(op)
         if op.method:
             # The first to ask keeps the name: the ops shipped with autodiff are registered before all others.
             self.methods.setdefault(op.name, op)
-        for listener in self.listeners if self._loaded else ():
+        for listener in self.listeners if self._state == "loaded" else ():
             listener()
 
     def register_kernel(
@@ -218,9 +225,11 @@ class Registry:
 
     def vjp_kernels(self, op: Any) -> Iterator[tuple[Backend, type, Any]]:
         """Return the rules that backends have of their own for `op`: backend, type of array, rules."""
+        replaces = getattr(op, "replaces", False)
         for backend in self.backends.values():
             for array_type in backend.rule_types():
-                rules = getattr(op, "own_vjp_kernels", {}).get(backend.name) or backend.vjp_kernel_for(op, array_type)
+                rules = getattr(op, "own_vjp_kernels", {}).get(backend.name)
+                rules = rules or (None if replaces else backend.vjp_kernel_for(op, array_type))
                 if rules is not None:
                     yield backend, array_type, rules
 

@@ -7,7 +7,7 @@ from typing import Any
 from autodiff.errors import ArgumentError, BackendMismatchError
 from autodiff.registry import registry
 
-__all__ = ["replacement"]
+__all__ = ["boxed", "replacement"]
 
 
 def replacement(where: str, old: Any, new: Any) -> Any:
@@ -34,3 +34,9 @@ def replacement(where: str, old: Any, new: Any) -> Any:
             f"{where} has shape {old.shape}, the new array {new.shape}; make a new Value for another shape."
         )
     return new if new.dtype == old.dtype else own.asarray(new, dtype=old.dtype)
+
+
+def boxed(array: Any) -> Any:
+    """Return `array` as users see it: a 0-d array in place of a backend's scalar."""
+    own = registry.backend_of(type(array))
+    return own.box(array) if own is not None and type(array) in own.scalar_types else array

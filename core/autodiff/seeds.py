@@ -38,7 +38,7 @@ def seed_for(root: Value, gradient: Any, recorded: bool) -> Any:
     BackendMismatchError
         It lives on another backend.
     """
-    data = root._data
+    data = root._array
     own: Any = registry.backend_of(type(data))
     kind = registry.kind(data.dtype, own)
     if gradient is None:

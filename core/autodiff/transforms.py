@@ -85,6 +85,8 @@ def value_and_grad(
     >>> value_and_grad(lambda x: x * x)(3.0)
     (array(9.), array(6.))
     """
+    if not callable(f):
+        raise ArgumentTypeError(f"grad takes a function; it was given {f!r:.80}")
     if unused not in _UNUSED:
         raise ArgumentError(f"unused= is one of {', '.join(map(repr, _UNUSED))}; it was given {unused!r}")
 
@@ -94,13 +96,13 @@ def value_and_grad(
         output, aux = _run(f, inputs, kwargs, has_aux)
         if type(output) is not Value:
             output = wrap(*_constant(output, f))
-        own: Any = registry.backend_of(type(output._data))
+        own: Any = registry.backend_of(type(output._array))
         if output.shape != () or registry.kind(output.dtype, own) != "float":
             raise ArgumentError(
                 f"grad of {_name(f)} needs a single real number as its result; it returned shape {output.shape}, dtype "
                 f"{output.dtype}. Reduce it, for instance by .sum(), or use vjp."
             )
-        seed = own.ones(output._data)
+        seed = own.ones(output._array)
         gradients = inputs.pull([output], [seed], retain=inputs.nested, unused=unused)
         value = inputs.out(output)
         return ((value, inputs.out(aux)) if has_aux else value), gradients
@@ -185,7 +187,7 @@ class _Inputs:
             return None
         if type(leaf) is Value:
             self.raw = False
-            data = leaf._data
+            data = leaf._array
             self.nested = self.nested or leaf._edge is not None
         else:
             if isinstance(leaf, int | str | bytes):
@@ -194,9 +196,10 @@ class _Inputs:
         own: Any = registry.backend_of(type(data))
         if registry.kind(data.dtype, own) not in ("float", "complex"):
             _refuse(transform, f, argnum, data)
-        if type(leaf) is Value and leaf._edge is not None:
-            return wrap(data, Node(IDENTITY, (leaf._edge,), None, data.shape, data.dtype, type(data)))
-        return wrap(data, Leaf(data.shape, data.dtype, type(data)))
+        below = leaf._edge if type(leaf) is Value else None
+        edge = below if below is not None else Leaf(data.shape, data.dtype, type(data))
+        # A node, even for a leaf: inside `f` an argument may be assigned to like any result.
+        return wrap(data, Node(IDENTITY, (edge,), None, data.shape, data.dtype, type(data)))
 
     def pull(self, outputs: list[Value], seeds: list[Any], *, retain: bool, unused: str) -> Any:
         """Return the gradients, in the structure of the arguments."""
@@ -228,8 +231,8 @@ class _Inputs:
                 return None
             g = own.zeros(edge.shape, edge.dtype, edge.type)
             return g if self.raw and type(g) not in own.scalar_types else self.out(wrap(g, None))
-        if type(g) is Value:
-            return self.out(g)
+        if type(g) is Value:  # of its own: two arguments may have been handed one and the same
+            return self.out(wrap(own.fresh(g._array), g._edge))
         g = own.fresh(g)
         return own.box(g) if type(g) in own.scalar_types else g
 
@@ -254,13 +257,20 @@ def _run(f: Function, inputs: _Inputs, kwargs: dict[str, Any], has_aux: bool) ->
 
 
 def _checked_argnums(transform: str, f: Function, args: tuple[Any, ...], argnums: int | Sequence[int]) -> list[int]:
+    if not isinstance(argnums, int | tuple | list):
+        raise ArgumentError(
+            f"{transform} of {_name(f)}: argnums is an int or a sequence of ints; it was given {argnums!r}"
+        )
     numbers: list[Any] = [argnums] if isinstance(argnums, int) else list(argnums)
     for n in numbers:
         if not isinstance(n, int) or not -len(args) <= n < len(args):
             raise ArgumentError(
                 f"{transform} of {_name(f)}: argnums={argnums!r}, and it was called with {len(args)} positional arguments"
             )
-    return [n % len(args) for n in numbers]
+    positions = [n % len(args) for n in numbers]
+    if len(set(positions)) != len(positions):
+        raise ArgumentError(f"{transform} of {_name(f)}: argnums={argnums!r} names one argument twice")
+    return positions
 
 
 def _refuse(transform: str, f: Function, argnum: int, leaf: Any) -> None:
@@ -282,8 +292,8 @@ def _constant(y: Any, f: Function) -> tuple[Any, None]:
 
 def _cotangent(y: Value, given: Any) -> Any:
     if given is None:
-        own: Any = registry.backend_of(type(y._data))
-        return own.zeros(y.shape, y.dtype, type(y._data))
+        own: Any = registry.backend_of(type(y._array))
+        return own.zeros(y.shape, y.dtype, type(y._array))
     return seed_for(y, given, type(given) is Value)
 
 

@@ -10,20 +10,21 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NoReturn
 
-from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, GraphError, nearest
-from autodiff.graph import Edge, Leaf, Node
+from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, GraphError, UnknownOpError, nearest
+from autodiff.graph import Cell, Edge, Leaf, Node
 from autodiff.hooks import Hook, watch
 from autodiff.modes import NO_GRAD, mode
 from autodiff.operators import Operators
 from autodiff.registry import registry
-from autodiff.replacing import replacement
+from autodiff.replacing import boxed, replacement
 from autodiff.standard import standard
 
 __all__ = ["Value", "unwrap", "wrap"]
 
 
-#: What `Value.backward` calls; `autodiff/__init__` hands it over, since the pass itself works on Values.
+#: What `Value.backward` and NumPy's protocols call; `autodiff/__init__` hands them over, as they work on Values.
 run_backward: Any = None
+numpy_protocols: Any = None
 
 
 class Value(Operators):
@@ -64,7 +65,7 @@ class Value(Operators):
     12.0 7.0
     """
 
-    __slots__ = ("__weakref__", "_data", "_edge")
+    __slots__ = ("__weakref__", "_array", "_cell", "_edge")
 
     def __init__(
         self,
@@ -76,36 +77,36 @@ class Value(Operators):
     ) -> None:
         if type(data) is Value:
             data = _converted(data, dtype, backend)
-            self._data: Any = data._data
+            self._array: Any = data._array
             self._edge: Edge | None = data._edge if requires_grad is not False else None
+            self._cell: Cell | None = data._find_cell()
             if requires_grad and self._edge is None:
                 self._edge = self._new_leaf()
             return
-        self._data, own = registry.asarray(data, dtype=dtype, backend=backend)
-        kind = registry.kind(self._data.dtype, own)
+        self._array, own = registry.asarray(data, dtype=dtype, backend=backend)
+        kind = registry.kind(self._array.dtype, own)
         if requires_grad is None:
             requires_grad = kind in ("float", "complex")
         self._edge = self._new_leaf() if requires_grad else None
 
     def _new_leaf(self) -> Leaf:
-        data = self._data
+        data = self._array
         own: Any = registry.backend_of(type(data))
         if registry.kind(data.dtype, own) not in ("float", "complex"):
             raise GradientTypeError(
                 f"Value(requires_grad=True) was given dtype {data.dtype}, and only floating and complex numbers have "
                 f"gradients. Convert first: Value(x, dtype='float64')."
             )
-        return Leaf(data.shape, data.dtype, type(data))
+        leaf = Leaf(data.shape, data.dtype, type(data))
+        self._cell = leaf.own(Cell())
+        return leaf
 
     # ---- what it is -------------------------------------------------------------------------------------
 
     @property
     def data(self) -> Any:
         """The raw array; assigning replaces the numbers of a leaf, and the leaf stays the leaf."""
-        data = self._data
-        own = registry.backend_of(type(data))
-        if own is not None and type(data) in own.scalar_types:
-            self._data = data = own.box(data)
+        self._array = data = boxed(self._array)
         return data
 
     @data.setter
@@ -116,7 +117,7 @@ class Value(Operators):
         """Put other numbers of the same shape into a Value that is no intermediate result."""
         if type(self._edge) is Node:
             raise GraphError(f"{where} of an intermediate result cannot be replaced; use .detach() for a free copy.")
-        self._data = replacement(where, self._data, unwrap(new))
+        self._array = replacement(where, self._array, unwrap(new))
 
     @property
     def grad(self) -> Any:
@@ -125,30 +126,24 @@ class Value(Operators):
         It is a Value after ``backward(create_graph=True)``. Intermediate results have one after
         `retain_grad`.
         """
-        leaf = self._leaf()
-        if leaf is None:
-            return None
-        grad = leaf.grad
-        own = registry.backend_of(type(grad)) if grad is not None else None
-        if own is not None and type(grad) in own.scalar_types:
-            leaf.grad = grad = own.box(grad)
-        return grad
+        cell = self._find_cell()
+        return None if cell is None else cell.grad
 
     @grad.setter
     def grad(self, new: Any) -> None:
-        leaf = self._leaf()
-        if leaf is None:
+        cell = self._find_cell()
+        if cell is None:
             if new is None:
                 return
             raise GraphError("This Value has no gradient to assign: it needs none, or it is an intermediate result.")
-        recorded = type(new) is Value and new._edge is not None
-        leaf.grad = new if new is None or recorded else replacement("Value.grad", self._data, unwrap(new))
+        if new is not None and not (type(new) is Value and new._edge is not None):
+            new = boxed(replacement("Value.grad", self._array, unwrap(new)))
+        cell.grad = new
 
-    def _leaf(self) -> Leaf | None:
+    def _find_cell(self) -> Cell | None:
         edge = self._edge
-        if type(edge) is Node:
-            return edge.watch.leaf if edge.watch is not None else None
-        return edge  # type: ignore[return-value]  # not a Node, hence a Leaf or None
+        leaf = edge.watch.leaf if type(edge) is Node and edge.watch is not None else edge
+        return leaf.cell() if type(leaf) is Leaf else None
 
     @property
     def requires_grad(self) -> bool:
@@ -163,27 +158,27 @@ class Value(Operators):
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of the dimensions; ``()`` for a number."""
-        return self._data.shape  # type: ignore[no-any-return]  # arrays are Any: the core knows no array library
+        return self._array.shape  # type: ignore[no-any-return]  # arrays are Any: the core knows no array library
 
     @property
     def ndim(self) -> int:
         """Number of dimensions."""
-        return len(self._data.shape)
+        return len(self._array.shape)
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self._data.size  # type: ignore[no-any-return]  # see shape
+        return self._array.size  # type: ignore[no-any-return]  # see shape
 
     @property
     def dtype(self) -> Any:
         """The backend's dtype."""
-        return self._data.dtype
+        return self._array.dtype
 
     @property
     def device(self) -> str:
         """Where the data lives, as `to` takes it."""
-        return str(self._backend().device(self._data))
+        return str(self._backend().device(self._array))
 
     @property
     def backend(self) -> str:
@@ -191,7 +186,7 @@ class Value(Operators):
         return str(self._backend().name)
 
     def _backend(self) -> Any:
-        return registry.backend_of(type(self._data))
+        return registry.backend_of(type(self._array))
 
     @property
     def T(self) -> Value:  # noqa: N802  # the array API's name
@@ -210,7 +205,7 @@ class Value(Operators):
         edge, own = self._edge, self._backend()
         origin = f", op={edge.plan.op.id!r}" if type(edge) is Node else ""
         needs = "" if edge is not None else ", requires_grad=False"
-        return f"Value({own.format(self._data)}, dtype={self.dtype}, backend={own.name!r}{origin}{needs})"
+        return f"Value({own.format(self._array)}, dtype={self.dtype}, backend={own.name!r}{origin}{needs})"
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.size == 1 and spec else str(self) if not spec else self._refuse(spec)
@@ -230,15 +225,15 @@ class Value(Operators):
         """
         if self.size != 1:
             raise ArgumentError(f"Value.item() needs exactly one element; the shape is {self.shape}.")
-        return self._backend().to_numpy(self._data).item()
+        return self._backend().to_numpy(self._array).item()
 
     def numpy(self) -> Any:
-        """Return a copy of the data as a NumPy array in host memory."""
-        return self._backend().to_numpy(self._data)
+        """Copy the data to a NumPy array in host memory."""
+        return self._backend().to_numpy(self._array)
 
     def detach(self) -> Value:
         """Return a Value on the same data that no gradient flows through."""
-        return wrap(self._data, None)
+        return wrap(self._array, None)
 
     def astype(self, dtype: Any) -> Value:
         """Convert to another dtype; differentiable between floating types."""
@@ -258,7 +253,7 @@ class Value(Operators):
                 f"{what} would drop the gradient of this Value in silence. Say that you want that: "
                 f"value.data, value.item(), value.detach(), or `with autodiff.no_grad():`."
             )
-        return self._backend().to_numpy(self._data)
+        return self._backend().to_numpy(self._array)
 
     def __float__(self) -> float:
         return float(self._number("float(value)"))
@@ -290,15 +285,14 @@ class Value(Operators):
         return bool(self.item())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.data, self._edge is not None, self.grad)
+        return _rebuild, (self.data, self._edge is not None, unwrap(self.grad))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Value:
-        own, grad = self._backend(), self.grad
-        copied = grad if grad is None or type(grad) is Value else own.asarray(grad).copy()
-        return _rebuild(self.data.copy(), self._edge is not None, copied)
+        own, grad = self._backend(), unwrap(self.grad)
+        return _rebuild(own.fresh(self._array), self._edge is not None, None if grad is None else own.fresh(grad))
 
     def __copy__(self) -> Value:
-        return wrap(self._data, self._edge)
+        return Value(self)
 
     # ---- gradients --------------------------------------------------------------------------------------
 
@@ -356,7 +350,8 @@ class Value(Operators):
         if type(self._edge) is Node:
             watched = watch(self._edge)
             if watched.leaf is None:
-                watched.leaf = Leaf(self.shape, self.dtype, type(self._data))
+                watched.leaf = Leaf(self.shape, self.dtype, type(self._array))
+            self._cell = watched.leaf.cell() or watched.leaf.own(Cell())
         return self
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
@@ -367,13 +362,15 @@ class Value(Operators):
         """
         if self._edge is None:
             raise GraphError("This Value needs no gradient: a hook on it would never run.")
+        if not callable(hook):
+            raise ArgumentTypeError(f"register_hook() takes a function of the gradient; it was given {hook!r:.80}")
         return Hook(self._edge if isinstance(self._edge, Leaf) else watch(self._edge), hook)
 
     def zero_grad(self) -> None:
         """Forget the accumulated gradient: `grad` is None again."""
-        leaf = self._leaf()
-        if leaf is not None:
-            leaf.grad = None
+        cell = self._find_cell()
+        if cell is not None:
+            cell.grad = None
 
     # ---- in place -------------------------------------------------------------------------------------
 
@@ -383,7 +380,7 @@ class Value(Operators):
     def __isub__(self, other: Any) -> Any: return self._in_place("-=", self - other)
     def __imul__(self, other: Any) -> Any: return self._in_place("*=", self * other)
     def __itruediv__(self, other: Any) -> Any: return self._in_place("/=", self / other)
-    def __ipow__(self, other: Any) -> Any: return self._in_place("**=", self ** other)
+    def __ipow__(self, other: Any, modulo: Any = None, /) -> Any: return self._in_place("**=", self ** other)
     def __imatmul__(self, other: Any) -> Any: return self._in_place("@=", self @ other)
     # fmt: on
 
@@ -400,7 +397,7 @@ class Value(Operators):
             if op is not None:
                 return partial(op.method_call, self)
             known = [*(n for n in dir(Value) if not n.startswith("_")), *registry.methods]
-            raise AttributeError(f"A Value has no attribute {name!r}.{nearest(name, known)}")
+            raise UnknownOpError(f"A Value has no attribute {name!r}.{nearest(name, known)}")
         raise AttributeError(f"A Value has no attribute {name!r}.")
 
     # ---- containers -------------------------------------------------------------------------------------
@@ -424,11 +421,18 @@ class Value(Operators):
                 "v[i] = ... on a leaf that needs a gradient would lose the leaf. Either work on a result, `w = v + 0`, "
                 "or change the numbers of the parameter itself, `with autodiff.no_grad(): v[i] = ...`."
             )
+        if type(new) is Value and new._edge is not None and self.dtype != new.dtype:
+            kind = registry.kind(self.dtype, self._backend())
+            if kind not in ("float", "complex"):
+                raise GradientTypeError(
+                    f"v[i] = w with v of dtype {self.dtype} would cut the numbers of w, which needs a gradient, and drop "
+                    f"the gradient. Use v.astype({str(new.dtype)!r}), or w.detach()."
+                )
         result = standard.setitem(self, new, index=plain_index(index))
         if mode() & NO_GRAD and type(self._edge) is Leaf:
-            self._data = result._data
+            self._array = result._array
         else:
-            self._data, self._edge = result._data, result._edge
+            self._array, self._edge = result._array, result._edge
 
     # ---- protocols --------------------------------------------------------------------------------------
 
@@ -442,24 +446,20 @@ class Value(Operators):
         return numpy_protocols.namespace()
 
 
-#: `autodiff.numpy`'s entry for NumPy's protocols; `autodiff/__init__` hands it over.
-numpy_protocols: Any = None
-
-
 _new = object.__new__
 
 
 def wrap(data: Any, edge: Edge | None) -> Value:
     """Make a handle without looking at what it holds."""
     value = _new(Value)
-    value._data = data
+    value._array = data
     value._edge = edge
     return value
 
 
 def unwrap(obj: Any) -> Any:
     """Return the raw data of a Value; anything else as it is."""
-    return obj._data if type(obj) is Value else obj
+    return obj._array if type(obj) is Value else obj
 
 
 def plain_index(index: Any) -> tuple[Any, ...]:
@@ -470,7 +470,15 @@ def plain_index(index: Any) -> tuple[Any, ...]:
             raise GradientTypeError(
                 f"A Value that needs a gradient (dtype {item.dtype}) cannot be an index: an index has no derivative."
             )
-    return tuple(unwrap(item) for item in items)
+    return tuple(_own_index(unwrap(item)) for item in items)
+
+
+def _own_index(item: Any) -> Any:
+    """Return a part of an index that nobody else can change before the backward pass reads it."""
+    if isinstance(item, list):
+        return tuple(_own_index(i) for i in item)
+    own = registry.backend_of(type(item))
+    return item if own is None or type(item) in own.scalar_types else own.fresh(item)
 
 
 def _converted(value: Value, dtype: Any, backend: str | None) -> Value:
@@ -483,6 +491,6 @@ def _rebuild(data: Any, requires_grad: bool, grad: Any) -> Value:
     """Make the detached copy that pickling and deepcopy promise."""
     value = wrap(data, None)
     if requires_grad:
-        value._edge = leaf = value._new_leaf()
-        leaf.grad = grad
+        value._edge = value._new_leaf()
+        value.grad = grad
     return value

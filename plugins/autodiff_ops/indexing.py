@@ -28,6 +28,11 @@ def _is_basic(index: tuple[Any, ...]) -> bool:
     return all(i is None or i is Ellipsis or isinstance(i, slice) or type(i) is int for i in index)
 
 
+def _whole(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Name all axes, as the array API standard wants a basic index to; NumPy's kernel leaves them out."""
+    return index if not _is_basic(index) or Ellipsis in index else (*index, Ellipsis)
+
+
 def _getitem_vjp(g: Any, x_shape: Any, index: Any) -> Any:
     return scatter_add(g, shape=x_shape, index=index)
 
@@ -49,7 +54,7 @@ def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
     >>> y.grad
     array([2., 0.])
     """
-    return x[index]
+    return x[_whole(index)]
 
 
 @linear(
@@ -72,7 +77,7 @@ def scatter_add(xp: Any, x: Any, *, shape: tuple[int, ...], index: tuple[Any, ..
     """
     out = xp.zeros(shape, dtype=x.dtype)
     if _is_basic(index):
-        out[index] = x
+        out[_whole(index)] = x
         return out
     if not hasattr(xp.add, "at"):
         raise ArgumentTypeError("scatter_add by an index array needs a kernel of its own on this backend")
@@ -118,7 +123,7 @@ def setitem(xp: Any, x: Any, value: Any, *, index: tuple[Any, ...]) -> Any:
     array([0., 5., 0.])
     """
     out = xp.asarray(x, copy=True)
-    out[index] = value
+    out[_whole(index)] = value
     return out
 
 

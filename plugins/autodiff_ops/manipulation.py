@@ -63,7 +63,7 @@ def _concat_vjp(g: Any, xs_shape: Any, axis: Any, needs: Any, xp: Any) -> Any:
     parts = []
     start = 0
     for size, shape, needed in zip(sizes, xs_shape, needs, strict=True):
-        index = (slice(None),) * axis + (slice(start, start + size),)
+        index = (*(slice(None),) * axis, slice(start, start + size), Ellipsis)
         parts.append(xp.reshape(g[index], shape) if needed else None)
         start += size
     return tuple(parts)
@@ -139,4 +139,4 @@ def split(xp: Any, x: Any, *, sections: Any, axis: int = 0) -> Any:
     if not -x.ndim <= axis < x.ndim:
         raise ArgumentError(f"split: axis {axis} does not exist in shape {x.shape}")
     before = (slice(None),) * (axis % x.ndim)
-    return tuple(x[(*before, slice(start, stop))] for start, stop in _bounds(x.shape[axis], sections))
+    return tuple(x[(*before, slice(start, stop), Ellipsis)] for start, stop in _bounds(x.shape[axis], sections))

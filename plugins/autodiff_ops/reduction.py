@@ -91,8 +91,8 @@ def mean(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
 def _max_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     shape = x.shape
     at_max = x == _keep(y, shape, axis, keepdims, xp)
-    # Counted as integers: in half precision more than 2048 ties would not add up.
-    ties = xp.sum(xp.astype(at_max, xp.int64), axis=axis, keepdims=True) if shape else 1
+    # Counted in float64: in half precision more than 2048 ties would not add up.
+    ties = xp.sum(xp.astype(at_max, xp.float64), axis=axis, keepdims=True)
     return xp.where(at_max, _keep(g, shape, axis, keepdims, xp) / ties, 0.0)
 
 

@@ -168,7 +168,6 @@ def test_35_graphs_free_themselves(work: Callable[[], None], no_collector: None)
     assert alive() == before
 
 
-@pytest.mark.xfail(strict=True, reason="Leaf.grad -> Value -> Node -> Leaf is a cycle as long as .grad is a Value")
 def test_35_create_graph_frees_itself(no_collector: None) -> None:
     """Also after backward(create_graph=True), with the gradient still in .grad."""
 

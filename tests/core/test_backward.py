@@ -156,7 +156,6 @@ def test_hooks_replace_in_order_and_can_be_removed(leaf: bool) -> None:
     assert x.grad.tolist() == [2.0, 2.0]
 
 
-@pytest.mark.xfail(strict=True, reason="hooks are kept under id(handle), which the next handle gets again")
 @pytest.mark.parametrize("leaf", [True, False])
 def test_hooks_whose_handles_are_dropped_still_run(leaf: bool) -> None:
     """A hook does not depend on anybody keeping its handle."""

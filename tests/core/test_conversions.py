@@ -147,12 +147,11 @@ def test_shallow_copy_is_a_second_handle() -> None:
     assert found.grad == 6.0
 
 
-@pytest.mark.xfail(strict=True, reason="a gradient that is a Value is shared by deepcopy, graph and all")
 def test_deepcopy_detaches_a_gradient_that_is_a_value() -> None:
     """After create_graph the copy's gradient is no part of the graph of the original, as with pickle."""
     x = Value(3.0)
     (x * x * x).backward(create_graph=True)
-    assert copy.deepcopy(x).grad.is_leaf
+    assert type(copy.deepcopy(x).grad) is np.ndarray
 
 
 def test_ops_pickle_by_name() -> None:

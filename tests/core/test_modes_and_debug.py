@@ -88,7 +88,6 @@ def test_tasks_do_not_share_modes() -> None:
     assert asyncio.run(both()) == [True, True]
 
 
-@pytest.mark.xfail(strict=True, reason="the switch is on while the generator is made, not while it runs")
 def test_decorated_generator() -> None:
     """A decorated generator runs in its mode, or is refused."""
 
@@ -100,7 +99,6 @@ def test_decorated_generator() -> None:
         assert list(states()) == [False]
 
 
-@pytest.mark.xfail(strict=True, reason="the switch is on while the coroutine is made, not while it runs")
 def test_decorated_coroutine() -> None:
     """So does a coroutine."""
 

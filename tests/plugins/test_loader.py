@@ -85,7 +85,6 @@ def test_importing_autodiff_does_not_import_optree(site):
     assert site.run("import sys, autodiff; result = 'optree' in sys.modules").result is False
 
 
-@pytest.mark.xfail(strict=True, reason="Registry.load lets other threads pass while the first one is still loading")
 def test_threads_that_meet_at_the_first_use_load_each_plugin_once(site):
     """Many threads use the registry at once: the hooks run once, and no thread sees half of the ops."""
     site.add(
@@ -309,13 +308,10 @@ pathlib.Path("imported").touch()
 """
 
 
-_BY_PLUGIN = pytest.mark.xfail(strict=True, reason="load_all does not know that the id of alpha.hooks is alpha")
-
-
 @pytest.mark.parametrize(
     "names",
     [
-        pytest.param("alpha", id="plugin", marks=_BY_PLUGIN),
+        pytest.param("alpha", id="plugin"),
         pytest.param("alpha.hooks", id="module"),
         pytest.param("the-entry", id="entry-point"),
         pytest.param("alpha-dist", id="distribution"),

@@ -5,6 +5,7 @@ Derivatives are those of calculus; where one does not exist the choice is stated
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from autodiff.extend import Array, Sample, binary, elementwise, sample, unary
@@ -111,8 +112,13 @@ def _pow_partial_x1(x1: Any, x2: Any, xp: Any) -> Any:
 
 
 def _pow_partial_x2(x1: Any, x2: Any, y: Any, xp: Any) -> Any:
+    if isinstance(x1, int | float):
+        if x1 > 0:
+            return y * math.log(x1)
+        x1 = xp.full_like(x2, x1)
     # 0**x2 is 0 for every positive x2, so that its derivative is 0 where the formula has 0 * log(0).
-    flat = (x1 == 0) & (xp.real(x2) >= 0)
+    real = xp.real(x2) if xp.isdtype(x2.dtype, "complex floating") else x2
+    flat = (x1 == 0) & (real >= 0)
     return xp.where(flat, 0.0, y * xp.log(xp.where(flat, 1.0, x1)))
 
 

@@ -1,0 +1,36 @@
+"""What an op takes beside Values: arrays of numbers as they are, lists and foreign arrays converted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autodiff.errors import ArgumentTypeError, AutodiffError
+from autodiff.registry import registry
+
+__all__ = ["admit", "convert"]
+
+
+def admit(op: Any, x: Any) -> Any:
+    """Return a raw argument, unless it is an array of something else than numbers."""
+    backend = registry.backend_of(type(x))
+    if backend is not None and registry.kind(x.dtype, backend) == "other":
+        raise ArgumentTypeError(
+            f"{op.id!r} was given an array of dtype {x.dtype}; expected numbers: floating, complex, integer or "
+            f"boolean. Convert it first, x.astype(float)."
+        )
+    return x
+
+
+def convert(op: Any, i: int, x: Any, backend: Any) -> Any:
+    """Return a list, or a foreign array, as an array of `backend`."""
+    if isinstance(x, str | bytes | dict | set) or x is None:
+        known = ", ".join(registry.backends)
+        raise ArgumentTypeError(
+            f"{op.id!r}: argument {i} is {x!r:.60} of type {type(x).__name__}; it takes Values, numbers, "
+            f"lists of numbers and arrays of the backends {known}"
+        )
+    try:
+        return backend.asarray(x)
+    except AutodiffError as exc:
+        exc.add_note(f"while converting argument {i} of {op.id!r}")
+        raise
