@@ -5,7 +5,6 @@ All derive from `AutodiffError`, and also from the built-in exception that a Num
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 __all__ = [
@@ -149,5 +148,7 @@ class PluginWarning(RuntimeWarning):
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return a phrase that offers the names closest to `name`, or an empty string."""
+    import difflib  # here, because it is only needed when something goes wrong
+
     close = difflib.get_close_matches(name, sorted(set(known)), n=count, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""

@@ -83,10 +83,11 @@ def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = regist
     autoload = os.environ.get("AUTODIFF_PLUGIN_AUTOLOAD", "1") != "0"
     found = list(entry_points(group=GROUP) if points is None else points)
     # Ours first: methods and messages go by them. Otherwise by name, so that every process sees one order.
-    found.sort(key=lambda p: (_distribution(p)[0] != DISTRIBUTION, p.name, p.value))
+    origins = _origins(found)
+    found.sort(key=lambda p: (origins[id(p.dist)][0] != DISTRIBUTION, p.name, p.value))
     seen: dict[str, PluginRecord] = {}
     for point in found:
-        distribution, version = _distribution(point)
+        distribution, version = origins[id(point.dist)]
         record = PluginRecord(point.name, point.value, distribution, version)
         if any(r.name == point.name and r.module == point.value and r.distribution == distribution for r in records):
             continue  # the same distribution found twice on the path, as editable installs are
@@ -247,6 +248,7 @@ def _normal(name: str) -> str:
     return name.strip().replace("_", "-").lower()
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    dist = point.dist
-    return (dist.metadata["Name"] or "", dist.version) if dist is not None else ("", "")
+def _origins(points: list[EntryPoint]) -> dict[int, tuple[str, str]]:
+    """Return name and version of each distribution; reading them parses a file, hence once for each."""
+    dists = {id(point.dist): point.dist for point in points}
+    return {key: (dist.metadata["Name"] or "", dist.version) if dist else ("", "") for key, dist in dists.items()}
