@@ -366,9 +366,13 @@ class Op:
                 rows.append(f"{name} ({registry.kernel_origins[self.id, name]})")
             elif name in self.own_kernels:
                 rows.append(f"{name} (its own)")
+            elif backend.kernel_for(self, object) is not None and not self.replaces:
+                rows.append(f"{name} (the backend's)")
             elif self.takes_xp:
                 rows.append(f"{name} (generic)")
-            elif backend.unavailable() is None and hasattr(backend.xp, self.name):
+            elif backend.unavailable() is not None:
+                rows.append(f"{name} (unknown: it cannot run here)")
+            elif hasattr(backend.xp, self.name):
                 rows.append(f"{name} (xp.{self.name})")
         return ", ".join(rows) or "none"
 
