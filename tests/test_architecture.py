@@ -41,12 +41,15 @@ ARROWS = {
     "projection": "broadcasting graph registry rule standard value",
     "leaves": "graph inspection registry value",
     "backward": "graph inspection leaves modes projection registry rule seeds value",
-    "transforms": "backward graph modes registry rule seeds trees value",
+    "forward": "backward broadcasting graph modes registry rule standard value",
+    "inputs": "backward forward graph modes registry replacing rule seeds trees value",
+    "transforms": "inputs registry seeds trees value",
+    "derivatives": "registry transforms trees value",
     "ops": "registry",
     "numpy": "backend broadcasting registry standard value",
     "plugins": "hookspecs registry",
     "extend": "backend declarations hookspecs op registry samples",
-    "__init__": "backward broadcasting modes numpy ops plugins registry standard transforms value",
+    "__init__": "backward broadcasting derivatives modes numpy ops plugins registry standard transforms value",
 }
 
 #: What the core may import of the outside world, beyond the standard library.

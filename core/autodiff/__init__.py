@@ -14,23 +14,32 @@ from autodiff import backward as _backward
 from autodiff import broadcasting as _broadcasting
 from autodiff import plugins as _plugins
 from autodiff import value as _value
+from autodiff.derivatives import elementwise_grad, hessian, holomorphic_grad, hvp, jacobian, stop_gradient
 from autodiff.errors import AutodiffError
 from autodiff.modes import debug, enable_grad, is_grad_enabled, no_grad
 from autodiff.ops import ops
 from autodiff.registry import registry as _registry
 from autodiff.standard import standard as _standard
-from autodiff.transforms import grad, value_and_grad, vjp
+from autodiff.transforms import grad, jvp, linearize, value_and_grad, vjp
 from autodiff.value import Value
 
 __all__ = [
     "AutodiffError",
     "Value",
     "debug",
+    "elementwise_grad",
     "enable_grad",
     "grad",
+    "hessian",
+    "holomorphic_grad",
+    "hvp",
     "is_grad_enabled",
+    "jacobian",
+    "jvp",
+    "linearize",
     "no_grad",
     "ops",
+    "stop_gradient",
     "value_and_grad",
     "vjp",
 ]

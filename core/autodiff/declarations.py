@@ -225,7 +225,8 @@ class Composite:
         self.samples = tuple(samples)
         self.method = method
         self.vjps: tuple[Any, ...] = ()
-        self.joint_vjp = None
+        self.jvps: tuple[Any, ...] = ()
+        self.joint_vjp = self.joint_jvp = None
         self.own_kernels: dict[str, Any] = {}
         self.own_vjp_kernels: dict[str, Any] = {}
         functools.update_wrapper(self, function)
@@ -330,8 +331,8 @@ def _make(
     op.joint_vjp = None if joint_vjp is None else Rule(op, joint_vjp, "joint vjp")
     op.vjps = _rules(op, vjps, role)
     op.joint_jvp = None if joint_jvp is None else Rule(op, joint_jvp, "joint jvp")
-    # Forward rules see the tangent `t` where these see `g`: they are read when forward mode first needs them.
-    op.jvps = () if jvps is None else tuple(jvps.values()) if isinstance(jvps, Mapping) else tuple(jvps)
+    # Of partials the forward rule is the product too; without forward rules it is derived from the vjps.
+    op.jvps = () if jvps is None or role == "partial" else _rules(op, jvps, "jvp")
     if variadic and vjps is not None:
         raise RegistrationError(f"{op_id!r} takes *{variadic}: give one joint vjp, which returns a tuple")
     if c_partials and len(c_partials) != len(inputs):

@@ -69,7 +69,8 @@ def _no_cell() -> None:
 class Node:
     """One op application: how to pull a cotangent back (`plan`), through what (`saved`), and where to (`edges`).
 
-    `shape`, `dtype` and `type` are those of the output, which the cotangent must have.
+    `shape`, `dtype` and `type` are those of the output, which the cotangent must have; of an op with several
+    outputs, `shape` has one such triple for each.
     A node whose pass has been run is spent: `edges` is None and `saved` says why.
     """
 

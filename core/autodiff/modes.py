@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 NO_GRAD = 1
 DEBUG = 2
 TRANSFORM = 4  # inside a function that is being differentiated: inner transforms must record
+FORWARD = 8  # nodes keep what forward rules name, too
 
 MODE: ContextVar[int] = ContextVar("autodiff_mode", default=0)
 mode = MODE.get

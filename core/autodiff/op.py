@@ -21,7 +21,7 @@ from autodiff.errors import (
     nearest,
 )
 from autodiff.graph import Node, next_seq
-from autodiff.modes import DEBUG, NO_GRAD, mode
+from autodiff.modes import DEBUG, FORWARD, NO_GRAD, mode
 from autodiff.refusals import refuse
 from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.rule import BOTH, FIRST, MISSING, NOTHING, OUTPUT, SECOND, SEVERAL, Plan, select
@@ -32,7 +32,7 @@ __all__ = ["REQUIRED", "Op", "ops_of"]
 #: The default of an attribute that has none.
 REQUIRED: Any = object()
 
-_SPECIAL = NO_GRAD | DEBUG
+_SPECIAL = NO_GRAD | DEBUG | FORWARD
 _new = object.__new__
 
 
@@ -87,7 +87,7 @@ class Op:
         self._kernels: dict[Any, Any] = {}
         self.own_vjp_kernels: dict[str, Any] = {}
         self.replaces = False  # whether it took its id from another op
-        self._plans: dict[int, Plan] = {}
+        self._plans: dict[tuple[int, int, bool], Plan] = {}
         self._short_plans: list[Any] = [None] * 4
         # An op of at most two inputs and no attributes: called through the short paths.
         self._short = not (self.attrs or self.residuals or self.variadic or self.joint_vjp) and len(self.inputs) < 3
@@ -235,7 +235,7 @@ class Op:
             for i, edge in enumerate(edges):
                 if edge is not None:
                     mask |= 1 << i
-        plan = self._plan(mask, len(xs)) if mask else None
+        plan = self._plan(mask, len(xs), bool(mode() & FORWARD)) if mask else None
         if plan is None or not plan.wrt:
             return tuple([wrap(out, None) for out in y]) if several else wrap(y, None)
         flows = [registry.kind(out.dtype, backend) in ("float", "complex") for out in (y if several else (y,))]
@@ -248,7 +248,7 @@ class Op:
             if mode() & DEBUG:
                 remember(node)
             return wrap(y, node)
-        node = Node(plan, kept, saved, tuple([out.shape for out in y]), SEVERAL, tuple)
+        node = Node(plan, kept, saved, tuple([(out.shape, out.dtype, type(out)) for out in y]), SEVERAL, tuple)
         if mode() & DEBUG:
             remember(node)
         return tuple(
@@ -258,8 +258,8 @@ class Op:
             ]
         )
 
-    def _plan(self, mask: int, count: int) -> Plan:
-        key = mask if self.variadic is None else mask | 1 << count
+    def _plan(self, mask: int, count: int, forward: bool = False) -> Plan:
+        key = (mask, count, forward)
         plan = self._plans.get(key)
         if plan is None:
             if self.joint_vjp is None:
@@ -269,8 +269,8 @@ class Op:
                             f"{self.id!r} has no gradient rule for {self.inputs[i]!r}, which needs a gradient. "
                             f"Detach that argument, or declare a rule (None says that it is not differentiable)."
                         )
-            plan = self._plans[key] = Plan(self, mask, count)
-            if self._short:
+            plan = self._plans[key] = Plan(self, mask, count, forward)
+            if self._short and not forward:
                 self._short_plans[mask] = plan
         return plan
 

@@ -18,7 +18,19 @@ from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.value import Value, wrap
 
-__all__ = ["IDENTITY", "MISSING", "RESERVED", "SELECT", "Plan", "Rule", "nothing", "same", "select"]
+__all__ = [
+    "IDENTITY",
+    "MISSING",
+    "RESERVED",
+    "SELECT",
+    "Plan",
+    "Rule",
+    "make_call",
+    "make_pull",
+    "nothing",
+    "same",
+    "select",
+]
 
 #: Names that mean something in a rule, hence no input or attribute may have them.
 RESERVED = frozenset({"g", "t", "y", "xp", "needs"})
@@ -52,7 +64,9 @@ class Rule:
         if not callable(rule):
             raise RegistrationError(f"{op.id!r}: the {role} rule {rule!r} is no function{_or_number(role)}")
         sources = _sources(op)
-        if role == "partial":
+        if role.endswith("jvp"):
+            sources["t"] = sources["g"]  # a forward rule moves a tangent as the others move a cotangent
+        if role == "partial" or role.endswith("jvp"):
             del sources["g"]
         if not role.startswith("joint"):
             del sources["needs"]
@@ -107,6 +121,16 @@ _SINGLE = {("x", 0): FIRST, ("x", 1): SECOND, ("y",): OUTPUT}
 Pull = Callable[[Any, Any], Any]
 
 
+def forward_sources(op: Any, wrt: tuple[int, ...]) -> set[tuple[Any, ...]]:
+    """Return what a sweep forwards needs of a node beside what its backward rules name."""
+    if op.kind == "linear":
+        # The op itself is applied to the tangents, with zeros where there is none.
+        facts = [(fact, None if op.variadic else i) for fact in ("shape", "dtype") for i in range(len(op.inputs) or 1)]
+        return {("attrs",), *facts}
+    rules = [op.joint_jvp] if op.joint_jvp is not None else [op.jvps[i] for i in wrt if op.jvps]
+    return {s for rule in rules if isinstance(rule, Rule) for s in rule.sources if s[0] not in _NOT_SAVED}
+
+
 class Plan:
     """How one op is differentiated with respect to some of its inputs.
 
@@ -122,10 +146,11 @@ class Plan:
         ``joint(g, saved)`` for all inputs of the op together.
     """
 
-    __slots__ = ("conj_pulls", "count", "joint", "keep", "op", "pulls", "replaced", "slots", "special", "wrt")
+    __slots__ = ("conj_pulls", "count", "joint", "keep", "op", "pulls", "push", "replaced", "slots", "special", "wrt")
 
-    def __init__(self, op: Any, mask: int, count: int) -> None:
+    def __init__(self, op: Any, mask: int, count: int, forward: bool = False) -> None:
         self.op = op
+        self.push: Any = None  # made by `forward`, when a sweep first needs it
         self.count = count
         self.replaced: dict[type, tuple[Pull, ...]] | None = None
         wrt = [i for i in range(count) if mask >> i & 1]
@@ -140,6 +165,8 @@ class Plan:
             rules = [op.vjps[i] for i in self.wrt]
         # Each source once.
         found = {s for rule in rules for s in rule.sources if s[0] not in _NOT_SAVED}
+        if forward:
+            found |= forward_sources(op, self.wrt)
         self.slots: tuple[tuple[Any, ...], ...] = tuple(sorted(found, key=repr))
         if len(self.wrt) != len(wrt):
             self.keep = GENERAL
@@ -153,10 +180,10 @@ class Plan:
         single = self.keep in (FIRST, SECOND, OUTPUT)
         needs = tuple(bool(mask >> i & 1) for i in range(count))
         if op.joint_vjp is not None:
-            self.joint = _call(op.joint_vjp, where, single, needs)
+            self.joint = make_call(op.joint_vjp, where, single, needs)
         else:
-            self.pulls = tuple(_pull(rule, where, single, op.multiplies, False) for rule in rules)
-            self.conj_pulls = tuple(_pull(rule, where, single, op.multiplies, True) for rule in rules)
+            self.pulls = tuple(make_pull(rule, where, single, op.multiplies, False) for rule in rules)
+            self.conj_pulls = tuple(make_pull(rule, where, single, op.multiplies, True) for rule in rules)
             self.replaced = self._replacements(where, single)
         # One test in the hot path for whatever is not a plain rule for each input of an op with one output.
         self.special = self.joint is not None or op.kind in ("primitive", "internal")
@@ -175,7 +202,7 @@ class Plan:
                         f"{self.op.id!r}: the rule of the backend {backend.name!r} names {extra[0]}, which the rule of the op "
                         f"does not: what is kept from the forward pass is decided there"
                     )
-                pulls.append(_call(rule, where, single))
+                pulls.append(make_call(rule, where, single))
             found[array_type] = tuple(pulls)
         return found or None
 
@@ -226,6 +253,8 @@ class Plan:
                 return residuals[slot[1]]
             case "xs":
                 return tuple(xs)
+            case "attrs":
+                return attrs
         fact = _fact(slot[0], backend)
         return tuple([fact(x) for x in xs]) if slot[1] is None else fact(xs[slot[1]])
 
@@ -266,7 +295,7 @@ def _fact(name: str, backend: Any) -> Callable[[Any], Any]:
 _PLACES = {("g",): -1, ("needs",): -2, ("xp",): -3}
 
 
-def _call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool, ...] = ()) -> Pull:
+def make_call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool, ...] = ()) -> Pull:
     """Return ``call(g, saved)`` that hands `rule` what it names."""
     function: Any = rule.function
     picks = [_PLACES[s] if s in _PLACES else where[s] for s in rule.sources]
@@ -303,10 +332,10 @@ def _namespace(g: Any) -> Any:
     return own.xp
 
 
-def _pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool, conj: bool) -> Pull:
+def make_pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool, conj: bool) -> Pull:
     """Return ``pull(g, saved)``: the rule itself, or the product of the cotangent with a partial derivative."""
     if not multiplies:
-        return _call(rule, where, single)
+        return make_call(rule, where, single)
     number = rule.number
     if number is not None:
         factor: Any = number.conjugate() if conj else number
@@ -316,7 +345,7 @@ def _pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool, con
     if not rule.sources:
         constant: Any = rule.function
         return (lambda g, saved: g * _conj(constant())) if conj else lambda g, saved: g * constant()
-    derivative = _call(rule, where, single)
+    derivative = make_call(rule, where, single)
     if conj:
         return lambda g, saved: g * _conj(derivative(g, saved))
     if len(rule.sources) == 1 and rule.sources[0] in where:

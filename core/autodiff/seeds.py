@@ -28,7 +28,7 @@ def start(root: Value, gradient: Any, recorded: bool) -> tuple[Edge, Any]:
     return root._edge, seed_for(root, gradient, recorded)
 
 
-def seed_for(root: Value, gradient: Any, recorded: bool) -> Any:
+def seed_for(root: Value, gradient: Any, recorded: bool, *, what: str = "backward(gradient=...)") -> Any:
     """Return the cotangent of `root`: `gradient`, checked, or one for a single real number.
 
     Raises
@@ -53,18 +53,17 @@ def seed_for(root: Value, gradient: Any, recorded: bool) -> Any:
     raw, theirs = registry.asarray(unwrap(gradient), backend=None if _has_backend(gradient) else own.name)
     if theirs is not own:
         raise BackendMismatchError(
-            f"backward(gradient=...): the Value is on the backend {own.name!r} and its gradient on {theirs.name!r}; "
+            f"{what}: the Value is on the backend {own.name!r} and its gradient on {theirs.name!r}; "
             f"move it with .to({own.name!r})."
         )
     if tuple(raw.shape) != tuple(data.shape):
         raise ArgumentError(
-            f"backward(gradient=...) was given shape {tuple(raw.shape)} for a Value of shape {root.shape}; they must agree."
+            f"{what} was given shape {tuple(raw.shape)} for a Value of shape {root.shape}; they must agree."
         )
     given = registry.kind(raw.dtype, own)
     if given == "complex" and kind == "float":
         raise ArgumentError(
-            f"backward(gradient=...) was given dtype {raw.dtype} for a Value of dtype {data.dtype}; a real result has a "
-            f"real gradient."
+            f"{what} was given dtype {raw.dtype} for a Value of dtype {data.dtype}; a real result has a real gradient."
         )
     if recorded and type(gradient) is Value:
         return gradient if raw.dtype == data.dtype else gradient.astype(data.dtype)

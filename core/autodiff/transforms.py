@@ -1,4 +1,4 @@
-"""Transforms of functions: `grad`, `value_and_grad`, `vjp`. Thin functions over the backward pass.
+"""Transforms of functions: `grad`, `value_and_grad`, `vjp`, `jvp`, `linearize`. Thin functions over the two passes.
 
 Arguments may be any nesting of dicts, lists, tuples, None and dataclasses. Raw arrays in, raw arrays out;
 Values in, Values out, which can be differentiated again. No ``.grad`` is touched.
@@ -11,16 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autodiff import trees
-from autodiff.backward import pull_back
-from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError
-from autodiff.graph import Edge, Leaf, Node
-from autodiff.modes import MODE, NO_GRAD, TRANSFORM, Switch
+from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.inputs import Inputs, as_value, name_of, run
 from autodiff.registry import registry
-from autodiff.rule import IDENTITY
 from autodiff.seeds import seed_for
-from autodiff.value import Value, wrap
+from autodiff.value import Value
 
-__all__ = ["grad", "value_and_grad", "vjp"]
+__all__ = ["grad", "jvp", "linearize", "value_and_grad", "vjp"]
 
 Function = Callable[..., Any]
 _UNUSED = ("zeros", "none", "error")
@@ -92,14 +89,13 @@ def value_and_grad(
 
     @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
     def with_gradient(*args: Any, **kwargs: Any) -> Any:
-        inputs = _Inputs("grad", f, args, argnums)
-        output, aux = _run(f, inputs, kwargs, has_aux)
-        if type(output) is not Value:
-            output = wrap(*_constant(output, f))
+        inputs = Inputs("grad", f, args, argnums)
+        output, aux = run(f, inputs, kwargs, has_aux)
+        output = as_value(output, f)
         own: Any = registry.backend_of(type(output._array))
         if output.shape != () or registry.kind(output.dtype, own) != "float":
             raise ArgumentError(
-                f"grad of {_name(f)} needs a single real number as its result; it returned shape {output.shape}, dtype "
+                f"grad of {name_of(f)} needs a single real number as its result; it returned shape {output.shape}, dtype "
                 f"{output.dtype}. Reduce it, for instance by .sum(), or use vjp."
             )
         seed = own.ones(output._array)
@@ -144,10 +140,10 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> Any:
     >>> pull(np.array([1.0, 0.0]))
     (array([2., 0.]),)
     """
-    inputs = _Inputs("vjp", f, args, tuple(range(len(args))))
-    ys, aux = _run(f, inputs, {}, has_aux)
+    inputs = Inputs("vjp", f, args, tuple(range(len(args))))
+    ys, aux = run(f, inputs, {}, has_aux)
     leaves, treedef = trees.flatten(ys)
-    outputs = [y if type(y) is Value else wrap(*_constant(y, f)) for y in leaves]
+    outputs = [as_value(y, f) for y in leaves]
 
     def pull(cotangents: Any) -> tuple[Any, ...]:
         given, structure = trees.flatten(cotangents)
@@ -162,132 +158,92 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> Any:
     return (out, pull, inputs.out(aux)) if has_aux else (out, pull)
 
 
-class _Inputs:
-    """The arguments of a transform: flattened, and passed through fresh edges that it differentiates for.
+def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False) -> Any:
+    """Compute `f` and the directional derivative of its result, in one pass forwards.
 
-    A fresh edge for each keeps a closure over the same Value from being counted.
+    Parameters
+    ----------
+    f : callable
+        Returns any nesting of arrays (or a pair of it and anything else, with `has_aux`).
+    primals : sequence
+        The arguments of `f`, any nesting of floating or complex arrays and numbers.
+    tangents : sequence
+        The direction, with the structure and shapes of `primals`; None for an argument that stays.
+    has_aux : bool
+        Whether `f` returns ``(outputs, aux)``.
+
+    Returns
+    -------
+    ys, ts : like the result of `f`
+        The result, and the product of the Jacobian with `tangents`.
+    aux
+        With `has_aux` only.
+
+    Raises
+    ------
+    GradientTypeError
+        An argument holds integers, booleans or text.
+    ArgumentError
+        `tangents` has another structure or shape than `primals`.
+
+    Examples
+    --------
+    >>> from autodiff import jvp
+    >>> y, t = jvp(lambda x: x * x * x, (2.0,), (1.0,))
+    >>> print(y, t)
+    8.0 12.0
     """
-
-    def __init__(self, transform: str, f: Function, args: tuple[Any, ...], argnums: int | Sequence[int]) -> None:
-        self.single = isinstance(argnums, int)
-        self.argnums = _checked_argnums(transform, f, args, argnums)
-        self.args = list(args)
-        # Inside another transform's function, or given Values, the pass must be differentiable itself.
-        self.nested = bool(MODE.get() & TRANSFORM)
-        self.raw = True
-        self.places: list[tuple[Any, list[Edge | None], list[Any]]] = []
-        for n in self.argnums:
-            leaves, treedef = trees.flatten(args[n])
-            fresh = [self._fresh(transform, f, n, leaf) for leaf in leaves]
-            self.args[n] = trees.unflatten(treedef, fresh)
-            self.places.append((treedef, [v._edge if type(v) is Value else None for v in fresh], fresh))
-
-    def _fresh(self, transform: str, f: Function, argnum: int, leaf: Any) -> Any:
-        if leaf is None:
-            return None
-        if type(leaf) is Value:
-            self.raw = False
-            data = leaf._array
-            self.nested = self.nested or leaf._edge is not None
-        else:
-            if isinstance(leaf, int | str | bytes):
-                _refuse(transform, f, argnum, leaf)
-            data, _ = registry.asarray(leaf)
-        own: Any = registry.backend_of(type(data))
-        if registry.kind(data.dtype, own) not in ("float", "complex"):
-            _refuse(transform, f, argnum, data)
-        below = leaf._edge if type(leaf) is Value else None
-        edge = below if below is not None else Leaf(data.shape, data.dtype, type(data))
-        # A node, even for a leaf: inside `f` an argument may be assigned to like any result.
-        return wrap(data, Node(IDENTITY, (edge,), None, data.shape, data.dtype, type(data)))
-
-    def pull(self, outputs: list[Value], seeds: list[Any], *, retain: bool, unused: str) -> Any:
-        """Return the gradients, in the structure of the arguments."""
-        record = self.nested or any(type(s) is Value for s in seeds)
-        if record:
-            seeds = [s if type(s) is Value else wrap(s, None) for s in seeds]
-        wrt = [edge for _, edges, _ in self.places for edge in edges if edge is not None]
-        roots = [(y._edge, s) for y, s in zip(outputs, seeds, strict=True) if y._edge is not None]
-        pulled = pull_back(
-            [edge for edge, _ in roots], [s for _, s in roots], wrt, retain=retain or record, record=record
-        )
-        gradients = []
-        for (treedef, edges, fresh), argnum in zip(self.places, self.argnums, strict=True):
-            found = [
-                None if edge is None else self._gradient(pulled.get(edge), edge, value, unused, argnum)
-                for edge, value in zip(edges, fresh, strict=True)
-            ]
-            gradients.append(trees.unflatten(treedef, found))
-        return gradients[0] if self.single else tuple(gradients)
-
-    def _gradient(self, g: Any, edge: Edge, value: Value, unused: str, argnum: int) -> Any:
-        own: Any = registry.backend_of(edge.type)
-        if g is None:
-            if unused == "error":
-                raise ArgumentError(
-                    f"The output does not depend on argument {argnum} (shape {value.shape}); unused='zeros' gives zeros for it"
-                )
-            if unused == "none":
-                return None
-            g = own.zeros(edge.shape, edge.dtype, edge.type)
-            return g if self.raw and type(g) not in own.scalar_types else self.out(wrap(g, None))
-        if type(g) is Value:  # of its own: two arguments may have been handed one and the same
-            return self.out(wrap(own.fresh(g._array), g._edge))
-        g = own.fresh(g)
-        return own.box(g) if type(g) in own.scalar_types else g
-
-    def out(self, obj: Any) -> Any:
-        """Hand a result out: raw arrays for raw arguments, unless an outer transform needs the graph."""
-        if self.nested or not self.raw:
-            return obj
-        leaves, treedef = trees.flatten(obj)
-        return trees.unflatten(treedef, [leaf.data if type(leaf) is Value else leaf for leaf in leaves])
+    ys, push, *aux = linearize(f, *_listed("jvp", "primals", primals), has_aux=has_aux)
+    return (ys, push(*_listed("jvp", "tangents", tangents)), *aux)
 
 
-def _run(f: Function, inputs: _Inputs, kwargs: dict[str, Any], has_aux: bool) -> tuple[Any, Any]:
-    with Switch(on=TRANSFORM, off=NO_GRAD):
-        result = f(*inputs.args, **kwargs)
-    if not has_aux:
-        return result, None
-    if not isinstance(result, tuple) or len(result) != 2:
+def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
+    """Compute `f` and its linear approximation: a function that pushes tangents through the recorded graph.
+
+    Parameters
+    ----------
+    f : callable
+        As for `jvp`.
+    *primals
+        Where to linearize.
+    has_aux : bool
+        Whether `f` returns ``(outputs, aux)``.
+
+    Returns
+    -------
+    ys : like the result of `f`
+    push : callable
+        ``push(*tangents)`` is the second result of `jvp`, without computing `f` again; it may be called any
+        number of times.
+    aux
+        With `has_aux` only.
+
+    Examples
+    --------
+    >>> from autodiff import linearize
+    >>> y, push = linearize(lambda x: x * x, 3.0)
+    >>> print(push(1.0), push(2.0))
+    6.0 12.0
+    """
+    inputs = Inputs("jvp", f, primals, tuple(range(len(primals))))
+    ys, aux = run(f, inputs, {}, has_aux, forward=True)
+    leaves, treedef = trees.flatten(ys)
+    outputs = [as_value(y, f) for y in leaves]
+
+    def push(*tangents: Any) -> Any:
+        pushed = inputs.push(outputs, tangents)
+        return trees.unflatten(treedef, pushed)
+
+    out = trees.unflatten(treedef, [inputs.out(y) for y in outputs])
+    return (out, push, inputs.out(aux)) if has_aux else (out, push)
+
+
+def _listed(transform: str, what: str, given: Any) -> tuple[Any, ...]:
+    if not isinstance(given, tuple | list):
         raise ArgumentTypeError(
-            f"With has_aux=True {_name(f)} must return a pair (output, aux); it returned {result!r:.80}"
+            f"{transform}() takes its {what} as a tuple, one for each argument of the function; it was given {given!r:.80}"
         )
-    return result
-
-
-def _checked_argnums(transform: str, f: Function, args: tuple[Any, ...], argnums: int | Sequence[int]) -> list[int]:
-    if not isinstance(argnums, int | tuple | list):
-        raise ArgumentError(
-            f"{transform} of {_name(f)}: argnums is an int or a sequence of ints; it was given {argnums!r}"
-        )
-    numbers: list[Any] = [argnums] if isinstance(argnums, int) else list(argnums)
-    for n in numbers:
-        if not isinstance(n, int) or not -len(args) <= n < len(args):
-            raise ArgumentError(
-                f"{transform} of {_name(f)}: argnums={argnums!r}, and it was called with {len(args)} positional arguments"
-            )
-    positions = [n % len(args) for n in numbers]
-    if len(set(positions)) != len(positions):
-        raise ArgumentError(f"{transform} of {_name(f)}: argnums={argnums!r} names one argument twice")
-    return positions
-
-
-def _refuse(transform: str, f: Function, argnum: int, leaf: Any) -> None:
-    what = f"dtype {leaf.dtype}" if hasattr(leaf, "dtype") else f"{leaf!r:.40} of type {type(leaf).__name__}"
-    raise GradientTypeError(
-        f"{transform} of {_name(f)}: argument {argnum} holds {what}, which has no derivative. Pass floating-point numbers "
-        f"(2.0, x.astype(float)), or leave it out of argnums."
-    )
-
-
-def _constant(y: Any, f: Function) -> tuple[Any, None]:
-    try:
-        data, _ = registry.asarray(y)
-    except ArgumentTypeError as exc:
-        exc.add_note(f"the result of {_name(f)}")
-        raise
-    return data, None
+    return tuple(given)
 
 
 def _cotangent(y: Value, given: Any) -> Any:
@@ -295,7 +251,3 @@ def _cotangent(y: Value, given: Any) -> Any:
         own: Any = registry.backend_of(type(y._array))
         return own.zeros(y.shape, y.dtype, type(y._array))
     return seed_for(y, given, type(given) is Value)
-
-
-def _name(f: Function) -> str:
-    return getattr(f, "__qualname__", repr(f))

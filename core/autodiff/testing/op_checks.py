@@ -10,10 +10,10 @@ import numpy as np
 
 from autodiff.registry import registry
 from autodiff.testing.case import Case, Run
-from autodiff.testing.drawing import LAYOUTS, fingerprint, single
+from autodiff.testing.drawing import LAYOUTS, draw_like, fingerprint, single
 from autodiff.testing.gradients import check_derivatives
 from autodiff.testing.tolerances import rounding
-from autodiff.transforms import vjp
+from autodiff.transforms import jvp, vjp
 from autodiff.value import Value
 
 __all__ = ["CHECKS"]
@@ -97,6 +97,27 @@ def _check_gradient(case: Case, order: int) -> None:
     names = [case.name(i) for i in case.differentiable]
     rng = np.random.default_rng(case.seed)
     check_derivatives(case.report, case.function, xs, names, case.backend, order, rng, lift=lambda x: x)
+
+
+def check_forward(case: Case) -> None:
+    """Compare the forward derivative with the gradient: ``<c, J t> = <J^H c, t>`` for random c and t."""
+    first_order_only = case.order == 1 and not (case.op.jvps or case.op.joint_jvp)  # nothing to derive it from
+    if not case.differentiable or first_order_only:
+        return
+    rng = np.random.default_rng(case.seed)
+    tangents = [draw_like(case.arrays[i], rng) for i in case.differentiable]
+    primals = [case.lay(case.arrays[i]) for i in case.differentiable]
+    _, pushed = jvp(lambda *xs: _on(case, case.arrays, xs), primals, [case.lay(t) for t in tangents])
+    gradients = case.run().grads
+    cotangents = [c for c in case.cotangents if c is not None]
+    forward = [np.real(np.conj(c) * case.numpy(t)) for c, t in zip(cotangents, pushed, strict=True)]
+    reverse = [np.real(np.conj(gradients[i]) * t) for i, t in zip(case.differentiable, tangents, strict=True)]
+    scale = sum(np.abs(part).sum() for part in (*forward, *reverse)) or 1.0
+    ours, theirs = [np.asarray(sum(part.sum() for part in parts) / scale) for parts in (forward, reverse)]
+    what = "the forward derivative against the gradient, both multiplied with a random tangent and cotangent"
+    case.report.close(what, ours, theirs, rounding(np.float64), finite=True)
+    for n, (c, t) in enumerate(zip(cotangents, pushed, strict=True)):
+        case.report.same(f"shape and dtype of tangent {n}", (t.shape, str(t.dtype)), (c.shape, str(c.dtype)))
 
 
 def check_gradient_types(case: Case) -> None:
@@ -268,4 +289,5 @@ CHECKS: tuple[Callable[[Case], None], ...] = (
     check_layouts,
     check_single_precision,
     check_second_order,
+    check_forward,
 )

@@ -1,0 +1,197 @@
+"""Forward mode: tangents swept through the recorded graph, in the order in which it was made.
+
+- `push_forward`: from tangents of some edges to tangents of the roots.
+
+There is no second engine: the sweep reads the nodes that a backward pass would read. A node's forward rule is
+the op's own ``jvp``, the product with its partials, the op itself where it is linear, and otherwise the
+transpose of its ``vjp``: that is linear in the cotangent, hence pulling a tangent back through it gives the
+product with the Jacobian (J. Townsend, "A new trick for calculating Jacobian vector products", 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+from autodiff.backward import pull_back
+from autodiff.broadcasting import broadcast_to
+from autodiff.errors import RuleError
+from autodiff.graph import Edge, Leaf, Node, between, schedule
+from autodiff.modes import MODE, NO_GRAD, mode
+from autodiff.registry import registry
+from autodiff.rule import FIRST, IDENTITY, OUTPUT, SECOND, SELECT, SEVERAL, Plan, Rule, make_call, make_pull
+from autodiff.standard import standard
+from autodiff.value import Value, unwrap, wrap
+
+__all__ = ["push_forward"]
+
+Push = Callable[[list[Any], Any, Node, bool], Any]
+
+
+def push_forward(tangents: dict[Edge, Any], roots: list[Edge], *, record: bool) -> list[Any]:
+    """Return the tangents of `roots` for those of some edges; None where a root does not depend on them.
+
+    Nothing is spent: a graph can be swept any number of times.
+    """
+    return copy_context().run(_push_forward, dict(tangents), roots, record)
+
+
+def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool) -> list[Any]:
+    MODE.set(mode() & ~NO_GRAD)  # rules that are transposed record, on variables of their own
+    for root in roots:
+        registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
+    starts = set(tangents)
+    order, _ = schedule(roots, min((edge.seq for edge in starts), default=0))
+    live = between(order, starts)
+    for node in reversed(order):
+        if node not in live or node in starts:
+            continue
+        plan = node.plan
+        ts = [tangents.get(edge) for edge in node.edges]
+        if plan is SELECT:
+            t = None if ts[0] is None else ts[0][node.saved]
+        else:
+            if plan.push is None:
+                plan.push = _make_push(plan)
+            t = plan.push(ts, plan.lift(node) if record else node.saved, node, record)
+        if t is not None:
+            tangents[node] = t if type(t) is tuple else _fit(t, node, record)
+    return [tangents.get(root) for root in roots]
+
+
+def _fit(t: Any, node: Node, record: bool) -> Any:
+    """Return a tangent in the space of the node's output: what broadcasts is repeated, and the dtype is its own."""
+    raw = unwrap(t)
+    if (type(t) is Value) is not record or not hasattr(raw, "dtype"):
+        raise RuleError(
+            f"The forward rule of {node.plan.op.id!r} (plugin {node.plan.op.plugin!r}) returned {type(t).__qualname__} "
+            f"in a pass that is {'itself' if record else 'not'} recorded; write it with ops."
+        )
+    if tuple(raw.shape) != tuple(node.shape):
+        t = broadcast_to(t, shape=node.shape)
+    if raw.dtype != node.dtype:
+        own: Any = registry.backend_of(node.type)
+        t = standard.astype(t, dtype=node.dtype) if record else own.astype(t, node.dtype)
+    return t
+
+
+def _make_push(plan: Plan) -> Push:
+    """Return ``push(tangents, saved, node, record)`` for nodes of one plan."""
+    op = plan.op
+    if plan is IDENTITY:
+        return lambda ts, saved, node, record: ts[0]
+    where = {source: i for i, source in enumerate(plan.slots)}
+    single = plan.keep in (FIRST, SECOND, OUTPUT)
+    if op.kind == "linear" and ("attrs",) in where:
+        return _linear_push(plan, where)
+    if op.joint_jvp is not None:
+        call = make_call(op.joint_jvp, where, single)
+        return lambda ts, saved, node, record: call(_by_input(plan, ts), saved)
+    if op.multiplies:
+        return _sum_of([make_pull(op.vjps[i], where, single, True, False) for i in plan.wrt])
+    if op.jvps and all(isinstance(op.jvps[i], Rule) for i in plan.wrt):
+        return _sum_of([make_call(op.jvps[i], where, single) for i in plan.wrt])
+    return _transposed(plan)
+
+
+def _by_input(plan: Plan, ts: list[Any]) -> tuple[Any, ...]:
+    """Return one tangent for each input of the op, None where there is none."""
+    by_input: list[Any] = [None] * plan.count
+    for i, t in zip(plan.wrt, ts, strict=True):
+        by_input[i] = t
+    return tuple(by_input)
+
+
+def _sum_of(pushes: list[Any]) -> Push:
+    def push(ts: list[Any], saved: Any, node: Node, record: bool) -> Any:
+        total: Any = None
+        for t, rule in zip(ts, pushes, strict=True):
+            part = None if t is None else rule(t, saved)
+            if part is not None:
+                total = part if total is None else total + part
+        return total
+
+    return push
+
+
+def _linear_push(plan: Plan, where: dict[Any, int]) -> Push:
+    op = plan.op
+    attrs = where[("attrs",)]
+
+    def push(ts: list[Any], saved: Any, node: Node, record: bool) -> Any:
+        given = list(_by_input(plan, ts))
+        like = next(t for t in given if t is not None)
+        for i, t in enumerate(given):
+            if t is None:
+                shape = saved[where["shape", None]][i] if op.variadic else saved[where["shape", i]]
+                given[i] = _zeros(shape, like, record)
+        return op(*given, **saved[attrs])
+
+    return push
+
+
+def _zeros(shape: Any, like: Any, record: bool) -> Any:
+    raw = unwrap(like)
+    own: Any = registry.backend_of(type(raw))
+    zeros = own.zeros(tuple(shape), raw.dtype, type(raw))
+    return wrap(zeros, None) if record else zeros
+
+
+def _transposed(plan: Plan) -> Push:
+    """Derive the forward rule from the backward one: pull the tangents back through the vjp, as a function of g."""
+
+    def push(ts: list[Any], saved: Any, node: Node, record: bool) -> Any:
+        several = node.dtype is SEVERAL
+        outputs = node.shape if several else [(node.shape, node.dtype, node.type)]
+        cotangents = [_variable(*facts) for facts in outputs]
+        g: Any = tuple(cotangents) if several else cotangents[0]
+        pulls: Any = plan.conj_pulls if registry.is_complex(node.dtype, node.type) else plan.pulls
+        if plan.special:
+            pulls, g = plan.specialise(pulls, g)
+        roots, seeds = [], []
+        for t, pull in zip(ts, pulls, strict=True):
+            q = None if t is None else pull(g, saved)
+            if q is not None and type(q) is not Value:
+                raise RuleError(
+                    f"{plan.op.id!r} (plugin {plan.op.plugin!r}) has no forward rule, and none can be derived from its vjp, "
+                    f"which returned {type(q).__qualname__} for a Value: it leaves the graph. Give it jvps."
+                )
+            if q is not None and q._edge is not None:
+                roots.append(q._edge)
+                seeds.append(_like(t, q, record))
+        wrt = [None if c is None else c._edge for c in cotangents]
+        pulled = pull_back(roots, seeds, [e for e in wrt if e is not None], retain=True, record=record) if roots else {}
+        if not several:
+            return pulled.get(wrt[0])
+        found = [None if edge is None else pulled.get(edge) for edge in wrt]
+        return tuple(_zero_tangent(t, facts, record) for t, facts in zip(found, outputs, strict=True))
+
+    return push
+
+
+def _variable(shape: Any, dtype: Any, array_type: type) -> Value | None:
+    """Return zeros to differentiate for, in the place of a cotangent; None for an output that has none."""
+    own: Any = registry.backend_of(array_type)
+    if registry.kind(dtype, own) not in ("float", "complex"):
+        return None
+    return wrap(own.zeros(shape, dtype, array_type), Leaf(shape, dtype, array_type))
+
+
+def _zero_tangent(t: Any, facts: Any, record: bool) -> Any:
+    shape, dtype, array_type = facts
+    own: Any = registry.backend_of(array_type)
+    if t is not None or registry.kind(dtype, own) not in ("float", "complex"):
+        return t
+    zeros = own.zeros(shape, dtype, array_type)
+    return wrap(zeros, None) if record else zeros
+
+
+def _like(t: Any, q: Value, record: bool) -> Any:
+    """Return a tangent as a cotangent of `q`: repeated to its shape, in its dtype."""
+    if tuple(t.shape) != q.shape:
+        t = broadcast_to(t, shape=q.shape)
+    if t.dtype != q.dtype:
+        own: Any = registry.backend_of(type(unwrap(t)))
+        t = standard.astype(t, dtype=q.dtype) if record else own.astype(t, q.dtype)
+    return t

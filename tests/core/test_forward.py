@@ -1,0 +1,293 @@
+"""Forward mode, and the derivatives made of both modes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autodiff import (
+    Value,
+    elementwise_grad,
+    grad,
+    hessian,
+    holomorphic_grad,
+    hvp,
+    jacobian,
+    jvp,
+    linearize,
+    no_grad,
+    ops,
+    stop_gradient,
+    vjp,
+)
+from autodiff.errors import ArgumentError, AutodiffError, GradientTypeError, RuleError
+from autodiff.extend import elementwise, primitive
+
+RNG = np.random.default_rng(0)
+X, W = RNG.standard_normal((4, 3)), RNG.standard_normal((3, 3))
+DX, DW = RNG.standard_normal((4, 3)), RNG.standard_normal((3, 3))
+
+
+def network(x: Any, w: Any) -> Any:
+    """Matrix products, broadcasting, reductions, indexing, joining, cutting."""
+    h = (x @ w).tanh() + x.sum(axis=1, keepdims=True)
+    left, right = ops.split(h, sections=(1,), axis=1)
+    joined = ops.concat(right * 2, left, right[:, ::-1], axis=1)
+    return ops.where(joined > 0, joined, 0.1 * joined).log_softmax()[[0, 1, 1, 3]] * ops.maximum(x[0, 0], 0.3)
+
+
+def central(f: Any, primals: Any, tangents: Any, eps: float = 1e-6) -> Any:
+    """Return the directional derivative by central differences."""
+    up, down = ([p + s * eps * t for p, t in zip(primals, tangents, strict=True)] for s in (1, -1))
+    return (f(*map(Value, up)).data - f(*map(Value, down)).data) / (2 * eps)
+
+
+def test_jvp_against_differences() -> None:
+    """The tangent of a network with every kind of op is its directional derivative."""
+    y, t = jvp(network, (X, W), (DX, DW))
+
+    np.testing.assert_array_equal(y, network(Value(X), Value(W)).data)
+    np.testing.assert_allclose(t, central(network, (X, W), (DX, DW)), rtol=1e-6, atol=1e-8)
+
+
+def test_jvp_against_vjp() -> None:
+    """Both are products with one Jacobian."""
+    y, t = jvp(network, (X, W), (DX, DW))
+    cotangent = RNG.standard_normal(y.shape)
+    _, pull = vjp(network, X, W)
+    gx, gw = pull(cotangent)
+
+    np.testing.assert_allclose((cotangent * t).sum(), (gx * DX).sum() + (gw * DW).sum(), rtol=1e-12)
+
+
+def test_a_tangent_that_is_none_stays() -> None:
+    """None is the tangent of an argument that does not move."""
+    alone = jvp(network, (X, W), (DX, None))[1]
+
+    np.testing.assert_allclose(alone, jvp(network, (X, W), (DX, np.zeros_like(DW)))[1], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_nested_forward_mode(order: int) -> None:
+    """Derivatives of any order by nesting, as many as reverse mode gives."""
+
+    def derived(f: Any, transform: Any) -> Any:
+        for _ in range(order):
+            f = transform(f)
+        return f
+
+    def f(x: Any) -> Any:
+        return (x * x).tanh() * x.exp()
+
+    forward = derived(f, lambda h: lambda x: jvp(h, (x,), (1.0,))[1])(0.4)
+    reverse = derived(f, grad)(0.4)
+
+    np.testing.assert_allclose(forward, reverse, rtol=1e-12)
+
+
+def test_closures_are_not_counted() -> None:
+    """x * d(x * y)/dy at y = x is x * x, whichever mode is inside."""
+    ones = (1.0,)
+    functions = {
+        "jvp in jvp": lambda x: jvp(lambda z: z * jvp(lambda y: z * y, (z,), ones)[1], (x,), ones)[1],
+        "grad in jvp": lambda x: jvp(lambda z: z * grad(lambda y: z * y)(z), (x,), ones)[1],
+        "jvp in grad": grad(lambda z: z * jvp(lambda y: z * y, (z,), ones)[1]),
+    }
+
+    assert {name: float(f(2.0)) for name, f in functions.items()} == dict.fromkeys(functions, 4.0)
+
+
+def test_values_in_values_out() -> None:
+    """The tangent of Values is a Value that can be differentiated; no .grad is touched."""
+    x = Value(3.0)
+    y, t = jvp(lambda v: v * v * v, (x,), (1.0,))
+    t.backward()
+
+    assert (type(y), type(t)) == (Value, Value)
+    assert x.grad == 18.0
+
+
+def test_nestings_and_aux() -> None:
+    """Dicts and lists in, tuples out, with something beside."""
+
+    def f(p: Any) -> Any:
+        return (p["a"] * p["b"][0], p["a"]), "beside"
+
+    (y, a), (t, s), aux = jvp(f, ({"a": 2.0, "b": [3.0]},), ({"a": 1.0, "b": [10.0]},), has_aux=True)
+
+    assert (float(y), float(a), float(t), float(s), aux) == (6.0, 2.0, 23.0, 1.0, "beside")
+
+
+def test_linearize_can_be_used_again() -> None:
+    """One recorded graph serves any number of directions."""
+    calls = []
+    y, push = linearize(lambda x: calls.append(1) or x * x, np.array([1.0, 2.0]))
+
+    assert push(np.array([1.0, 0.0])).tolist() == [2.0, 0.0]
+    assert push(np.array([0.0, 1.0])).tolist() == [0.0, 4.0]
+    assert (y.tolist(), calls) == ([1.0, 4.0], [1])
+
+
+def test_inside_no_grad() -> None:
+    """A transform differentiates, whatever the mode around it."""
+    with no_grad():
+        assert jvp(lambda x: x * x, (3.0,), (1.0,))[1] == 6.0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "complex128"])
+def test_dtypes_are_kept(dtype: str) -> None:
+    """A tangent has the dtype of its output."""
+    x = X.astype(dtype)
+    y, t = jvp(lambda v: (v * v).exp().sum(axis=0), (x,), (np.ones_like(x),))
+
+    assert (y.dtype, t.dtype) == (np.dtype(dtype),) * 2
+
+
+def test_complex_step_agrees() -> None:
+    """The derivative of a real analytic function, by forward mode and by a complex step."""
+
+    def f(x: Any) -> Any:
+        return (x.exp() * x.tanh() / (1 + x * x)).sum()
+
+    step = 1e-30
+    wanted = f(Value(X + 1j * step * DX)).data.imag / step
+
+    np.testing.assert_allclose(jvp(f, (X,), (DX,))[1], wanted, rtol=1e-13)
+
+
+def test_outputs_that_do_not_depend_on_the_arguments() -> None:
+    """Their tangent is zero."""
+    y, t = jvp(lambda x: np.ones(2), (3.0,), (1.0,))
+
+    assert (y.tolist(), t.tolist()) == ([1.0, 1.0], [0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("primals", "tangents", "error"),
+    [
+        ((2,), (1.0,), GradientTypeError),
+        ((2.0,), (1.0, 2.0), ArgumentError),
+        ((np.ones(2),), (np.ones(3),), ArgumentError),
+        (({"a": 1.0},), ([1.0],), ArgumentError),
+        (2.0, 1.0, TypeError),
+        ((2.0,), (1j,), ArgumentError),
+    ],
+)
+def test_bad_arguments(primals: Any, tangents: Any, error: type[Exception]) -> None:
+    """Wrong types, counts, shapes, structures and kinds are errors of ours."""
+    with pytest.raises(error) as caught:
+        jvp(lambda *xs: xs[0], primals, tangents)
+    assert isinstance(caught.value, AutodiffError)
+
+
+def test_explicit_forward_rules_are_used() -> None:
+    """A jvp of the op comes before one derived from its vjp; here they differ on purpose."""
+
+    @primitive(vjps=(lambda g: g,), jvps=(lambda t: t * 10,))
+    def odd(xp: Any, x: Any) -> Any:
+        return x * 1.0
+
+    @primitive(vjp=lambda g: (g, g), jvp=lambda t: t[0] * 100)
+    def joint(xp: Any, x1: Any, x2: Any) -> Any:
+        return x1 + x2
+
+    assert jvp(odd, (1.0,), (1.0,))[1] == 10.0
+    assert jvp(joint, (1.0, 1.0), (1.0, 1.0))[1] == 100.0
+
+
+def test_a_rule_that_leaves_the_graph_has_no_forward_rule() -> None:
+    """Deriving one from it would be a silent zero."""
+
+    @elementwise(vjps=(lambda g, x: g.data * 2.0 if isinstance(g, Value) else g * 2.0,))
+    def first_order(xp: Any, x: Any) -> Any:
+        return x * 2.0
+
+    with pytest.raises(RuleError, match="first_order"):
+        jvp(first_order, (1.0,), (1.0,))
+
+
+@pytest.mark.parametrize("mode", ["auto", "forward", "reverse"])
+def test_jacobian_against_differences(mode: str) -> None:
+    """Rows by backward passes and columns by forward ones give one matrix."""
+
+    def f(x: Any, w: Any) -> Any:
+        return (x @ w).tanh().sum(axis=0)
+
+    by_x, by_w = jacobian(f, (0, 1), mode=mode)(X, W)
+    basis = np.eye(X.size).reshape(X.size, *X.shape)
+    columns = [central(lambda x: f(x, W), (X,), (e,)) for e in basis]
+
+    assert (by_x.shape, by_w.shape) == ((3, 4, 3), (3, 3, 3))
+    np.testing.assert_allclose(by_x, np.stack(columns, axis=-1).reshape(3, 4, 3), atol=1e-8)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_jacobian_of_nestings(mode: str) -> None:
+    """The structure of the output holds the structure of the argument."""
+    result = jacobian(lambda p: {"y": p[0] * p[1], "z": p[0]}, mode=mode)([np.array([1.0, 2.0]), 3.0])
+
+    assert [np.asarray(b).tolist() for b in result["y"]] == [[[3.0, 0.0], [0.0, 3.0]], [1.0, 2.0]]
+    assert [np.asarray(b).tolist() for b in result["z"]] == [[[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_jacobian_of_a_holomorphic_function(mode: str) -> None:
+    """For complex numbers it is the complex derivative."""
+    z = np.array([1 + 2j, -0.5j])
+
+    np.testing.assert_allclose(jacobian(lambda v: v * v, mode=mode)(z), np.diag(2 * z))
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_jacobian_of_empty_arrays(mode: str) -> None:
+    """No rows, or no columns."""
+    assert jacobian(lambda x: x * 2, mode=mode)(np.ones((0,))).shape == (0, 0)
+
+
+def test_derivatives_of_a_jacobian() -> None:
+    """A Jacobian can be differentiated again, in both modes."""
+    x = np.array([1.0, 2.0])
+
+    assert grad(lambda v: jacobian(lambda u: u * u * u)(v).sum())(x).tolist() == [6.0, 12.0]
+    assert jacobian(jacobian(lambda u: u**3))(x)[1, 1, 1] == 12.0
+
+
+def test_hessian_and_hvp_against_differences() -> None:
+    """The Hessian is symmetric, its columns are differences of gradients, and hvp multiplies with it."""
+
+    def f(x: Any) -> Any:
+        return (x.tanh() * x[::-1].exp()).sum()
+
+    x, v = X[0], DX[0]
+    h = hessian(f)(x)
+    eps = 1e-6
+
+    np.testing.assert_allclose(h, h.T, rtol=1e-12)
+    np.testing.assert_allclose(h @ v, (grad(f)(x + eps * v) - grad(f)(x - eps * v)) / (2 * eps), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(hvp(f, x, v), h @ v, rtol=1e-12)
+
+
+def test_elementwise_and_holomorphic() -> None:
+    """Derivatives element by element, and of complex functions, against complex steps and known values."""
+    z = np.array([1 + 2j, -0.5j])
+
+    np.testing.assert_allclose(elementwise_grad(lambda x: x.exp())(X), np.exp(X))
+    np.testing.assert_allclose(holomorphic_grad(lambda v: v * v * v)(z), 3 * z**2)
+    with pytest.raises(ArgumentError, match="complex"):
+        holomorphic_grad(lambda v: v * v)(2.0)
+
+
+def test_stop_gradient() -> None:
+    """A stopped nesting is constant in both modes."""
+    assert grad(lambda x: x * stop_gradient([x])[0])(3.0) == 3.0
+    assert jvp(lambda x: x * stop_gradient(x), (3.0,), (1.0,))[1] == 3.0
+
+
+def test_jacobian_refuses_bad_arguments() -> None:
+    """Modes and positions that do not exist are errors of ours."""
+    with pytest.raises(ArgumentError, match="sideways"):
+        jacobian(lambda x: x, mode="sideways")
+    with pytest.raises(ArgumentError, match="argnums"):
+        jacobian(lambda x: x, argnums=3)(1.0)
