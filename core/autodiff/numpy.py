@@ -241,8 +241,8 @@ class _Recorded:
             found = _creator(name, self._backend)
         elif name in _ABOUT:
             found = _about(name, self._backend)
-        elif name in globals():
-            found = globals()[name]
+        elif _own(name) is not None:
+            found = _own(name)
         elif _standard_op(name) is None and _constant(name, self._backend) is not _ABSENT:
             found = _constant(name, self._backend)
         else:
@@ -286,8 +286,8 @@ def array_ufunc(ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
 def array_function(function: Any, args: Any, kwargs: Any) -> Any:
     """Answer ``np.sum(v, axis=0)`` and ``np.concatenate([v, w])``."""
     name = function.__name__
-    found = globals().get(name)
-    if found is None or name in _NOT_NUMPY:
+    found = _own(name)
+    if found is None:
         try:
             found = __getattr__(name)
         except UnknownOpError:
@@ -295,8 +295,11 @@ def array_function(function: Any, args: Any, kwargs: Any) -> Any:
     return found(*args, **kwargs)
 
 
-#: Public names of this module that are not NumPy's.
-_NOT_NUMPY = ("recorded_xp", "array_ufunc", "array_function", "namespace", "nearest", "registry", "standard")
+def _own(name: str) -> Any:
+    """Return the function of this name that is written out here; not what the module imports or has for itself."""
+    found = globals().get(name)
+    internal = name.startswith("_") or name in ("recorded_xp", "array_ufunc", "array_function", "namespace")
+    return None if internal or getattr(found, "__module__", None) != __name__ else found
 
 
 def namespace() -> Any:
