@@ -425,7 +425,6 @@ def test_check_grads_finds_a_wrong_second_derivative():
 @pytest.mark.parametrize(
     ("args", "options", "error"),
     [
-        ((1.0,), {"modes": ("rev", "fwd")}, ArgumentError),
         ((1.0,), {"modes": ("sideways",)}, ArgumentError),
         ((1.0,), {"order": 0}, ArgumentError),
         ((1, np.arange(3)), {}, ArgumentError),

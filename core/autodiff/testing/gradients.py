@@ -13,7 +13,7 @@ from autodiff.registry import registry
 from autodiff.testing.drawing import draw_like
 from autodiff.testing.report import Report, mismatch
 from autodiff.testing.tolerances import differencing, step
-from autodiff.transforms import vjp
+from autodiff.transforms import jvp, vjp
 from autodiff.value import Value
 
 __all__ = ["check_derivatives", "check_grads", "numeric_vjp"]
@@ -29,7 +29,7 @@ def check_grads(
     args: Sequence[Any],
     *,
     order: int = 2,
-    modes: Sequence[str] = ("rev",),
+    modes: Sequence[str] = ("rev", "fwd"),
     eps: float | None = None,
     rtol: float | None = None,
     atol: float | None = None,
@@ -47,7 +47,7 @@ def check_grads(
     order : int
         Check the derivatives up to this order.
     modes : sequence of str
-        ``"rev"`` is the only one so far.
+        ``"rev"`` checks gradients, ``"fwd"`` directional derivatives.
     eps, rtol, atol : float, optional
         The step, and the tolerances; by default the rule of `autodiff.testing.tolerances`.
     seed : int
@@ -93,10 +93,14 @@ def check_grads(
     )
     if not flat(*[Value(backend.asarray(x)) for x in xs]):
         raise ArgumentError(f"check_grads of {_name(f)}: it returns no floating-point array, so there is no gradient")
-    check_derivatives(
-        report, flat, xs, names, backend, order, np.random.default_rng(seed),
-        lift=lambda x: Value(x, requires_grad=False), eps=eps, rtol=rtol, atol=atol,
-    )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    options = {"eps": eps, "rtol": rtol, "atol": atol}
+    if "rev" in modes:
+        check_derivatives(
+            report, flat, xs, names, backend, order, rng, lift=lambda x: Value(x, requires_grad=False), **options
+        )
+    if "fwd" in modes:
+        check_tangents(report, flat, xs, backend, order, rng, **options)
 
 
 def _check_options(f: Function, args: Any, order: int, modes: Sequence[str]) -> None:
@@ -108,10 +112,8 @@ def _check_options(f: Function, args: Any, order: int, modes: Sequence[str]) -> 
     if order < 1:
         raise ArgumentError(f"check_grads: order is a positive int; it was given {order!r}")
     for mode in (modes,) if isinstance(modes, str) else modes:
-        if mode == "fwd":
-            raise ArgumentError("check_grads: forward mode, 'fwd', is not there yet; use modes=('rev',)")
-        if mode != "rev":
-            raise ArgumentError(f"check_grads: modes holds 'rev'; it was given {mode!r}")
+        if mode not in ("rev", "fwd"):
+            raise ArgumentError(f"check_grads: modes holds 'rev' and 'fwd'; it was given {mode!r}")
 
 
 def _array(leaf: Any) -> Any:
@@ -203,6 +205,50 @@ def check_derivatives(
         report, gradients, [*xs, *cotangents], [*names, *(f"cotangent {j}" for j in range(len(cotangents)))],
         backend, order - 1, rng, lift=lift, what=f"the gradient of {what}", eps=eps, rtol=rtol, atol=atol,
     )  # fmt: skip
+
+
+def check_tangents(
+    report: Report,
+    f: Function,
+    xs: list[Any],
+    backend: Any,
+    order: int,
+    rng: np.random.Generator,
+    *,
+    what: str = "the tangent",
+    eps: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+) -> None:
+    """Check the jvp of `f` for a random tangent, then, for `order` > 1, that of the jvp itself."""
+    tangents = [draw_like(x, rng) for x in xs]
+
+    def pushed(*primals: Any) -> list[Any]:
+        return list(jvp(f, primals, [backend.asarray(np.array(t)) for t in tangents])[1])
+
+    def moved(sign: float, length: float) -> list[Any]:
+        places = [x + (sign * length * t).astype(x.dtype) for x, t in zip(xs, tangents, strict=True)]
+        return [_numpy(y, backend) for y in f(*[Value(backend.asarray(x), requires_grad=False) for x in places])]
+
+    try:
+        actual = [_numpy(t, backend) for t in pushed(*[backend.asarray(np.array(x)) for x in xs])]
+        worst = min([a.dtype for a in (*xs, *actual)], key=lambda dtype: np.finfo(dtype).precision)
+        length = step(worst) if eps is None else eps
+        above, below = moved(1, length), moved(-1, length)
+    except Exception as exc:
+        report.raised(f"{what} cannot be computed", exc)
+    tolerance = differencing(worst)
+    limits = (tolerance if rtol is None else rtol, tolerance if atol is None else atol)
+    for n, (t, up, down) in enumerate(zip(actual, above, below, strict=True)):
+        report.same(
+            f"{what} of output {n} has another shape or dtype than it", (t.shape, t.dtype), (up.shape, up.dtype)
+        )
+        wrong = mismatch(t, ((up - down) / (2 * length)).astype(t.dtype), *limits, finite=True)
+        if wrong is not None:
+            report.fail(f"{what} of output {n} against central differences", **wrong, step=f"{length:.3g}")
+    if order > 1:
+        options = {"eps": eps, "rtol": rtol, "atol": atol}
+        check_tangents(report, pushed, xs, backend, order - 1, rng, what=f"the tangent of {what}", **options)
 
 
 def numeric_vjp(
