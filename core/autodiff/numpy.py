@@ -179,6 +179,13 @@ ALIASES = {
     "conjugate": "conj",
     "invert": "bitwise_invert",
     "bitwise_not": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
+    "fabs": "abs",
+    "rint": "round",
+    "around": "round",
+    "fix": "trunc",
+    **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")},
 }
 _PLUGINS = ("autodiff_ops", "autodiff_activations")
 

@@ -10,11 +10,14 @@ from typing import Any
 
 from autodiff.extend import hookimpl, ops_of
 from autodiff_ops import conversion, indexing, linalg, manipulation, random, reduction
-from autodiff_ops.elementwise import arithmetic, comparison, exponential
+from autodiff_ops.elementwise import arithmetic, comparison, exponential, logical, rounding, special, trigonometric
 
 _OPS = {
     op.name: op
-    for op in ops_of(arithmetic, exponential, comparison, reduction, manipulation, indexing, linalg, conversion, random)
+    for op in ops_of(
+        *(arithmetic, exponential, trigonometric, special, comparison, logical, rounding),
+        *(reduction, manipulation, indexing, linalg, conversion, random),
+    )
 }
 
 

@@ -171,6 +171,35 @@ def positive(x: Any) -> Any:
     """
 
 
+@elementwise(partials=(lambda x: 2 * x,), c="x * x", c_partials=("2 * x",), samples=[*unary(), *_COMPLEX_UNARY])
+def square(x: Any) -> Any:
+    """`x` times itself; the derivative is ``2 * x``.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.square(3.0).item()
+    9.0
+    """
+
+
+@elementwise(
+    partials=(lambda y: -y * y,),
+    c="1 / x",
+    c_partials=("-y * y",),
+    samples=[*unary(0.5, 2.0), *unary(-2.0, -0.5), Sample((Array((4,), 0.5, 1.5, "complex"),))],
+)
+def reciprocal(x: Any) -> Any:
+    """``1 / x``; the derivative is ``-1 / x**2``, infinite at 0.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.reciprocal(4.0).item()
+    0.25
+    """
+
+
 def _abs_vjp(g: Any, x: Any, xp: Any) -> Any:
     return g * xp.sign(x)
 
@@ -210,7 +239,11 @@ def _sign_vjp(g: Any, x: Any, y: Any, x_dtype: Any, xp: Any) -> Any:
     return xp.where(size == 0, 0.0, (g - xp.real(g * xp.conj(y)) * y) / xp.where(size == 0, 1.0, size))
 
 
-@elementwise(vjps=(_sign_vjp,), samples=[*unary(0.1, 2.0), *_COMPLEX_UNARY])
+def _sign_jvp(t: Any, x: Any, y: Any, x_dtype: Any, xp: Any) -> Any:
+    return _sign_vjp(t, x, y, x_dtype, xp)  # the projection is its own transpose
+
+
+@elementwise(vjps=(_sign_vjp,), jvps=(_sign_jvp,), samples=[*unary(0.1, 2.0), *unary(-2.0, -0.1), *_COMPLEX_UNARY])
 def sign(x: Any) -> Any:
     """-1, 0 or 1; for complex numbers ``z / |z|``, and 0 at 0.
 
@@ -260,3 +293,34 @@ def imag(x: Any) -> Any:
     >>> autodiff.ops.imag(1 + 2j).item()
     2.0
     """
+
+
+def _angle_vjp(g: Any, x: Any, x_dtype: Any, xp: Any) -> Any:
+    if not xp.isdtype(x_dtype, "complex floating"):
+        return None
+    at_zero = x == 0
+    return xp.where(at_zero, 0.0, g * 1j / xp.conj(xp.where(at_zero, 1.0, x)))
+
+
+def _angle_jvp(t: Any, x: Any, x_dtype: Any, xp: Any) -> Any:
+    if not xp.isdtype(x_dtype, "complex floating"):
+        return None
+    at_zero = x == 0
+    return xp.where(at_zero, 0.0, xp.imag(t / xp.where(at_zero, 1.0, x)))
+
+
+@elementwise(vjps=(_angle_vjp,), jvps=(_angle_jvp,), samples=[*unary(0.1, 2.0), *unary(-2.0, -0.1), *_COMPLEX_UNARY])
+def angle(xp: Any, x: Any) -> Any:
+    """Argument of a complex number, in ``[-pi, pi]``; of real numbers 0 or pi.
+
+    The gradient is ``g * 1j / conj(x)``, and 0 at 0, where there is no angle; for real numbers it is 0.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> round(autodiff.ops.angle(1 + 1j).item(), 4)
+    0.7854
+    """
+    if xp.isdtype(x.dtype, "complex floating"):
+        return xp.atan2(xp.imag(x), xp.real(x))
+    return xp.atan2(xp.zeros_like(x), x)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from autodiff.extend import Array, Sample, elementwise, unary
+from autodiff.extend import Array, Sample, binary, elementwise, unary
 
 _COMPLEX = [Sample((Array((4,), 0.5, 1.5, "complex"),))]
+_LN2, _LN10 = math.log(2.0), math.log(10.0)
 
 
 @elementwise(partials=(lambda y: y,), c="exp(x)", c_partials=("y",), samples=[*unary(), *_COMPLEX], method=True)
@@ -22,6 +24,33 @@ def exp(x: Any) -> Any:
 
 
 @elementwise(
+    partials=(lambda y: _LN2 * y,), c="exp2(x)", c_partials=(f"(T){_LN2!r} * y",), samples=[*unary(), *_COMPLEX]
+)
+def exp2(xp: Any, x: Any) -> Any:
+    """2 to the power `x`; the derivative is ``log(2) * 2**x``.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.exp2(3.0).item()
+    8.0
+    """
+    return xp.exp2(x) if hasattr(xp, "exp2") else 2.0**x  # not in the array API standard
+
+
+@elementwise(partials=(lambda y: y + 1,), c="expm1(x)", c_partials=("y + 1",), samples=[*unary(), *_COMPLEX])
+def expm1(x: Any) -> Any:
+    """``exp(x) - 1``, with all its digits near 0; the derivative is ``exp(x)``.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.expm1(1e-20).item()
+    1e-20
+    """
+
+
+@elementwise(
     partials=(lambda x: 1 / x,), c="log(x)", c_partials=("1 / x",), samples=[*unary(0.5, 3.0), *_COMPLEX], method=True
 )
 def log(x: Any) -> Any:
@@ -32,6 +61,85 @@ def log(x: Any) -> Any:
     >>> import autodiff
     >>> autodiff.ops.log(1.0).item()
     0.0
+    """
+
+
+@elementwise(
+    partials=(lambda x: 1 / (1 + x),),
+    c="log1p(x)",
+    c_partials=("1 / (1 + x)",),
+    samples=[*unary(-0.5, 3.0), *_COMPLEX],
+)
+def log1p(x: Any) -> Any:
+    """``log(1 + x)``, with all its digits near 0, for ``x > -1``; the derivative is ``1 / (1 + x)``.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.log1p(1e-20).item()
+    1e-20
+    """
+
+
+@elementwise(
+    partials=(lambda x: 1 / (_LN2 * x),),
+    c="log2(x)",
+    c_partials=(f"1 / ((T){_LN2!r} * x)",),
+    samples=[*unary(0.5, 3.0), *_COMPLEX],
+)
+def log2(x: Any) -> Any:
+    """Logarithm to the base 2, for ``x > 0``; the derivative is ``1 / (x * log(2))``.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.log2(8.0).item()
+    3.0
+    """
+
+
+@elementwise(
+    partials=(lambda x: 1 / (_LN10 * x),),
+    c="log10(x)",
+    c_partials=(f"1 / ((T){_LN10!r} * x)",),
+    samples=[*unary(0.5, 3.0), *_COMPLEX],
+)
+def log10(x: Any) -> Any:
+    """Logarithm to the base 10, for ``x > 0``; the derivative is ``1 / (x * log(10))``.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.log10(1000.0).item()
+    3.0
+    """
+
+
+def _logaddexp_partial_x1(x1: Any, y: Any, xp: Any) -> Any:
+    # Of two -inf the sum is -inf: the gradient is 0, where the formula has -inf + inf.
+    return xp.exp(x1 - xp.where(y == -math.inf, 0.0, y))
+
+
+def _logaddexp_partial_x2(x2: Any, y: Any, xp: Any) -> Any:
+    return _logaddexp_partial_x1(x2, y, xp)
+
+
+@elementwise(
+    partials=(_logaddexp_partial_x1, _logaddexp_partial_x2),
+    c="(x1 > x2 ? x1 : x2) + log1p(exp(-fabs(x1 - x2)))",
+    c_partials=("exp(x1 - y)", "exp(x2 - y)"),
+    samples=binary(),
+)
+def logaddexp(x1: Any, x2: Any) -> Any:
+    """``log(exp(x1) + exp(x2))``, without overflow.
+
+    The derivatives are the shares of the two, ``exp(x1 - y)`` and ``exp(x2 - y)``, and 0 where both are -inf.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> round(autodiff.ops.logaddexp(1000.0, 1000.0).item(), 4)
+    1000.6931
     """
 
 
@@ -51,6 +159,26 @@ def sqrt(x: Any) -> Any:
     >>> autodiff.ops.sqrt(9.0).item()
     3.0
     """
+
+
+@elementwise(
+    partials=(lambda y: 1 / (3 * y * y),),
+    c="cbrt(x)",
+    c_partials=("1 / (3 * y * y)",),
+    samples=[*unary(0.5, 3.0), *unary(-3.0, -0.5)],
+)
+def cbrt(xp: Any, x: Any) -> Any:
+    """Cube root of real numbers, negative ones too; the derivative is ``1 / (3 cbrt(x)**2)``, infinite at 0.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.cbrt(-27.0).item()
+    -3.0
+    """
+    if hasattr(xp, "cbrt"):  # not in the array API standard
+        return xp.cbrt(x)
+    return xp.sign(x) * xp.abs(x) ** (1 / 3)
 
 
 @elementwise(

@@ -1,0 +1,37 @@
+"""PyTorch as an oracle: another implementation's values and gradients, on the same inputs and cotangents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autodiff import Value
+
+__all__ = ["compare"]
+
+
+def compare(op: Any, name: str | Callable[..., Any], *xs: Any, tolerance: float = 1e-12, **attrs: Any) -> None:
+    """Assert that value and gradients of ``op(*xs, **attrs)`` are those of a function of PyTorch.
+
+    `name` is that function, or its name in `torch`. Differences are relative to the number, or to 1 if larger.
+    """
+    torch = pytest.importorskip("torch")
+    theirs = getattr(torch, name) if isinstance(name, str) else name
+    tensors = [torch.tensor(x, requires_grad=True) for x in xs]
+    values = [Value(x) for x in xs]
+    expected, actual = theirs(*tensors), op(*values, **attrs)
+    rng = np.random.default_rng(7)
+    g = rng.normal(size=actual.shape)
+    if actual.dtype.kind == "c":
+        g = g + 1j * rng.normal(size=actual.shape)
+    g = g.astype(actual.dtype)
+    expected.backward(torch.tensor(g))
+    actual.backward(g)
+    # Of what an output does not depend on, the gradient here is None and zeros there.
+    grads = [np.zeros_like(x) if v.grad is None else v.grad for x, v in zip(xs, values, strict=True)]
+    pairs = [(actual.data, expected.detach()), *zip(grads, [t.grad for t in tensors], strict=True)]
+    for mine, other in pairs:
+        np.testing.assert_allclose(mine, other.numpy(), rtol=tolerance, atol=tolerance, strict=True)
