@@ -216,7 +216,11 @@ def test_every_op_can_be_shown(capsys: pytest.CaptureFixture[str], columns: Any)
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("sqroot", "Did you mean 'sqrt'"), ("autodiff_ops.matmull", "Did you mean 'autodiff_ops.matmul'"), ("", "no op ''")],
+    [
+        ("sqroot", "Did you mean 'sqrt'"),
+        ("autodiff_ops.matmull", "Did you mean 'autodiff_ops.matmul'"),
+        ("", "no op ''"),
+    ],
 )
 def test_unknown_op(capsys: pytest.CaptureFixture[str], name: str, hint: str) -> None:
     """An unknown name is answered with the nearest ones on the error stream, and exit code 2."""
