@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy import multiply, subtract
 
+from autodiff_numpy import indexing
+
 __all__ = ["ARRAY_KERNELS", "ARRAY_RULES", "SCALAR_KERNELS", "SCALAR_RULES"]
 
 Kernel = Callable[..., Any]
@@ -55,6 +57,9 @@ ARRAY_KERNELS: dict[str, Kernel] = {
     **_OPERATORS,
     "autodiff_ops.matmul": operator.matmul,
     "autodiff_ops.getitem": lambda x, *, index: x[index],
+    "autodiff_ops.setitem": indexing.setitem,
+    "autodiff_ops.scatter_add": indexing.scatter_add,
+    "autodiff_ops.last_write": indexing.last_write,
 }
 
 #: Rules for real numbers in passes that are not recorded, one for each input, naming no more than the op's own.

@@ -9,14 +9,31 @@ from collections.abc import Callable
 from typing import Any
 
 from autodiff.extend import hookimpl, ops_of
-from autodiff_ops import conversion, indexing, linalg, manipulation, random, reduction
+from autodiff_ops import (
+    conversion,
+    cumulative,
+    diagonals,
+    einstein,
+    expansion,
+    indexing,
+    linalg,
+    manipulation,
+    products,
+    random,
+    reduction,
+    searching,
+    sorting,
+    spread,
+)
 from autodiff_ops.elementwise import arithmetic, comparison, exponential, logical, rounding, special, trigonometric
 
 _OPS = {
     op.name: op
     for op in ops_of(
         *(arithmetic, exponential, trigonometric, special, comparison, logical, rounding),
-        *(reduction, manipulation, indexing, linalg, conversion, random),
+        *(reduction, spread, cumulative, searching, sorting),
+        *(manipulation, expansion, diagonals, indexing),
+        *(linalg, products, einstein, conversion, random),
     )
 }
 

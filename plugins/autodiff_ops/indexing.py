@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import ArgumentTypeError, Array, Sample, linear, primitive, sample
+from autodiff.extend import ArgumentTypeError, Array, Sample, backend_of, linear, primitive, sample
+from autodiff_ops.shapes import normal_axis
 
 _ROWS = [0, 2, 0, -1]
 _MASK = [True, False, True]
@@ -94,9 +95,14 @@ def _setitem_vjp_value(g: Any, value_shape: Any, index: Any, x_shape: Any, xp: A
     if not _is_basic(index):
         # Of several writes to one place only the last counts.
         read = xp.where(last_write(g, index=index), read, 0.0)
-    extra = len(read.shape) - len(value_shape)
-    axes = tuple(i for i in range(len(read.shape)) if i < extra or (value_shape[i - extra] == 1 and read.shape[i] != 1))
-    return xp.reshape(xp.sum(read, axis=axes), value_shape) if axes else xp.reshape(read, value_shape)
+    return _sum_to(read, value_shape, xp)
+
+
+def _sum_to(g: Any, shape: tuple[int, ...], xp: Any) -> Any:
+    """Sum over what was broadcast from `shape`."""
+    extra = len(g.shape) - len(shape)
+    axes = tuple(i for i in range(len(g.shape)) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1))
+    return xp.reshape(xp.sum(g, axis=axes), shape) if axes else xp.reshape(g, shape)
 
 
 @primitive(
@@ -146,3 +152,162 @@ def last_write(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
     turn = xp.reshape(xp.arange(size, dtype=xp.int64), shape)
     order[index] = turn
     return order[index] == turn
+
+
+# ---- by arrays of indices along one axis --------------------------------------------------------------------
+
+
+def _integers(where: str, indices: Any, xp: Any) -> Any:
+    """Return indices as integers: a list of ints arrives as floats, because lists mean the reals."""
+    if not hasattr(indices, "dtype") or not xp.isdtype(indices.dtype, "real floating"):
+        return indices
+    whole = xp.astype(indices, xp.int64)
+    if not bool(xp.all(whole == indices)):
+        raise ArgumentTypeError(f"{where} takes integers as indices; it was given numbers with a fraction")
+    return whole
+
+
+def _own_xp(array: Any) -> Any:
+    """Return the library of a raw array: indices stay raw where `xp` makes Values."""
+    own: Any = backend_of(type(array))
+    return own.xp
+
+
+def _take_vjp(g: Any, x_shape: Any, indices: Any, axis: int | None, xp: Any) -> Any:
+    if not isinstance(indices, int):
+        indices = _integers("take", indices, _own_xp(indices))
+    if axis is None:
+        size = 1
+        for n in x_shape:
+            size *= n
+        return xp.reshape(scatter_add(g, shape=(size,), index=(indices,)), x_shape)
+    before = (slice(None),) * normal_axis("take", axis, len(x_shape))
+    return scatter_add(g, shape=x_shape, index=(*before, indices))
+
+
+@primitive(
+    vjps={"x": _take_vjp, "indices": None},
+    samples=[
+        Sample((Array((4,)), Array((3,), 0, 4, "int"))),
+        Sample((Array((4, 3)), Array((5,), -4, 4, "int")), {"axis": 0}),
+        Sample((Array((2, 3)), Array((2, 2), 0, 3, "int")), {"axis": -1}),
+        Sample((Array((2, 3)), Array((4,), 0, 6, "int"))),
+        Sample((Array((2, 3)), 1), {"axis": 1}),
+        Sample((Array((2, 3)), Array((0,), 0, 1, "int")), {"axis": 0}),
+        Sample((Array((3,), kind="complex"), Array((4,), 0, 3, "int"))),
+    ],
+    method=True,
+)
+def take(xp: Any, x: Any, indices: Any, *, axis: int | None = None) -> Any:
+    """The slices of `x` at `indices` along `axis`; None takes elements of the flattened array.
+
+    The shape of `indices`, which may have any number of axes, stands in place of the axis. Negative ones count
+    from the end. The gradient of a slice that is taken several times is the sum of theirs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.take(np.array([1.0, 2.0, 3.0]), np.array([2, 0, 2]))
+    array([3., 1., 3.])
+    """
+    if axis is None:
+        x, axis = xp.reshape(x, (-1,)), 0
+    axis = normal_axis("take", axis, len(x.shape))
+    if isinstance(indices, int):
+        return x[(*(slice(None),) * axis, indices, Ellipsis)]
+    indices = _integers("take", indices, xp)
+    taken = xp.take(x, xp.reshape(indices, (-1,)), axis=axis)
+    return xp.reshape(taken, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+
+def _along(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
+    """Return the index that reads or writes `indices` along `axis` of an array of `shape`, and the rest in step."""
+    xp = _own_xp(indices)
+    n = len(shape)
+    if len(indices.shape) != n:
+        raise ArgumentTypeError(
+            f"along an axis, indices have as many dimensions as the array: {n}, not {len(indices.shape)}"
+        )
+    return tuple(
+        indices if i == axis else xp.reshape(xp.arange(size), (*(1,) * i, size, *(1,) * (n - 1 - i)))
+        for i, size in enumerate(shape)
+    )
+
+
+def _take_along_axis_vjp(g: Any, x_shape: Any, indices: Any, axis: int) -> Any:
+    indices = _integers("take_along_axis", indices, _own_xp(indices))
+    index = _along(x_shape, indices, normal_axis("take_along_axis", axis, len(x_shape)))
+    return scatter_add(g, shape=x_shape, index=index)
+
+
+_ALONG = [
+    Sample((Array((4,)), Array((3,), 0, 4, "int"))),
+    Sample((Array((2, 3)), Array((2, 4), -3, 3, "int"))),
+    Sample((Array((3, 2)), Array((2, 2), 0, 3, "int")), {"axis": 0}),
+    Sample((Array((2, 3, 2)), Array((1, 2, 1), 0, 3, "int")), {"axis": 1}),
+    Sample((Array((3,), kind="complex"), Array((4,), 0, 3, "int"))),
+]
+
+
+@primitive(
+    vjps={"x": _take_along_axis_vjp, "indices": None},
+    samples=[*_ALONG, Sample((Array((1, 3)), Array((2, 2), 0, 3, "int")))],
+)
+def take_along_axis(xp: Any, x: Any, indices: Any, *, axis: int = -1) -> Any:
+    """For each place of `indices` the element of `x` with that index along `axis`, such as `argsort` gives.
+
+    But for `axis`, the shapes broadcast. The gradient of an element that is read several times is the sum of
+    theirs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> x = np.array([[3.0, 1.0], [2.0, 4.0]])
+    >>> autodiff.ops.take_along_axis(x, np.argsort(x), axis=-1)
+    array([[1., 3.],
+           [2., 4.]])
+    """
+    indices = _integers("take_along_axis", indices, xp)
+    return xp.take_along_axis(x, indices, axis=axis)
+
+
+def _put_along_axis_vjp_x(g: Any, indices: Any, axis: int) -> Any:
+    return put_along_axis(g, indices, 0.0, axis=axis)
+
+
+def _put_along_axis_vjp_values(g: Any, values_shape: Any, indices: Any, axis: int, xp: Any) -> Any:
+    indices = _integers("put_along_axis", indices, _own_xp(indices))
+    index = _along(g.shape, indices, normal_axis("put_along_axis", axis, len(g.shape)))
+    # Of several writes to one place only the last counts.
+    return _sum_to(xp.where(last_write(g, index=index), g[index], 0.0), values_shape, xp)
+
+
+@primitive(
+    vjps={"x": _put_along_axis_vjp_x, "indices": None, "values": _put_along_axis_vjp_values},
+    samples=[
+        Sample((Array((4,)), Array((3,), 0, 4, "int"), Array((3,)))),
+        Sample((Array((2, 3)), Array((2, 2), -3, 3, "int"), Array((2, 1)))),
+        Sample((Array((3, 2)), Array((1, 2), 0, 3, "int"), Array(())), {"axis": 0}),
+        Sample((Array((3, 2)), Array((2, 1), 0, 3, "int"), Array((2, 2))), {"axis": 0}),
+        Sample((Array((3,)), Array((1,), 0, 3, "int"), 0.5)),
+        Sample((Array((3,), kind="complex"), Array((2,), 0, 3, "int"), Array((2,), kind="complex"))),
+    ],
+)
+def put_along_axis(xp: Any, x: Any, indices: Any, values: Any, *, axis: int = -1) -> Any:
+    """A copy of `x` in which the element with each of `indices` along `axis` is the one of `values`.
+
+    But for `axis`, the shapes broadcast, and `values` to that of `indices`. What is overwritten gets no
+    gradient. Where a place is named twice, the last write wins and it alone gets the gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.put_along_axis(np.zeros((2, 3)), np.array([[1], [2]]), 5.0, axis=1)
+    array([[0., 5., 0.],
+           [0., 0., 5.]])
+    """
+    indices = _integers("put_along_axis", indices, xp)
+    return setitem(x, values, index=_along(x.shape, indices, normal_axis("put_along_axis", axis, len(x.shape))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.extend import Array, Sample, primitive, sample
+from autodiff_ops.shapes import conj
 
 
 def _swap(x: Any, xp: Any) -> Any:
@@ -13,16 +14,8 @@ def _swap(x: Any, xp: Any) -> Any:
     return xp.permute_dims(x, (*range(n - 2), n - 1, n - 2))
 
 
-def _is_complex(x: Any, xp: Any) -> bool:
-    return bool(xp.isdtype(x.dtype, "complex floating"))
-
-
-def _conj(x: Any, xp: Any) -> Any:
-    return xp.conj(x) if _is_complex(x, xp) else x
-
-
 def _matmul_vjp_x1(g: Any, x1_shape: Any, x2: Any, xp: Any) -> Any:
-    x2 = _conj(x2, xp)
+    x2 = conj(x2, xp)
     if len(x2.shape) == 1:
         if len(x1_shape) == 1:
             return g * x2
@@ -33,7 +26,7 @@ def _matmul_vjp_x1(g: Any, x1_shape: Any, x2: Any, xp: Any) -> Any:
 
 
 def _matmul_vjp_x2(g: Any, x1: Any, x2_shape: Any, xp: Any) -> Any:
-    x1 = _conj(x1, xp)
+    x1 = conj(x1, xp)
     if len(x1.shape) == 1:
         if len(x2_shape) == 1:
             return g * x1

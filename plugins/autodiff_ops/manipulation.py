@@ -1,10 +1,11 @@
-"""Other shapes of the same elements: reshape, permute, join, split."""
+"""Other shapes and orders of the same elements: reshape, permute, join, cut, turn."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from autodiff.extend import ArgumentError, Array, Sample, linear, primitive, sample
+from autodiff_ops.shapes import normal_axes, normal_axis, size_of
 
 
 @linear(
@@ -55,7 +56,7 @@ def permute_dims(xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
 
 def _concat_vjp(g: Any, xs_shape: Any, axis: Any, needs: Any, xp: Any) -> Any:
     if axis is None:
-        sizes = [_size(shape) for shape in xs_shape]
+        sizes = [size_of(shape) for shape in xs_shape]
         axis = 0
     else:
         sizes = [shape[axis] for shape in xs_shape]
@@ -67,13 +68,6 @@ def _concat_vjp(g: Any, xs_shape: Any, axis: Any, needs: Any, xp: Any) -> Any:
         parts.append(xp.reshape(g[index], shape) if needed else None)
         start += size
     return tuple(parts)
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
 
 
 @linear(
@@ -140,3 +134,235 @@ def split(xp: Any, x: Any, *, sections: Any, axis: int = 0) -> Any:
         raise ArgumentError(f"split: axis {axis} does not exist in shape {x.shape}")
     before = (slice(None),) * (axis % x.ndim)
     return tuple(x[(*before, slice(start, stop), Ellipsis)] for start, stop in _bounds(x.shape[axis], sections))
+
+
+def _swap_last(g: Any) -> Any:
+    return matrix_transpose(g)
+
+
+@linear(transpose=_swap_last, samples=[sample((2, 3)), sample((4, 2, 3)), sample((0, 2))])
+def matrix_transpose(xp: Any, x: Any) -> Any:
+    """The last two axes swapped; for complex numbers nothing is conjugated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.matrix_transpose(np.zeros((4, 2, 3))).shape
+    (4, 3, 2)
+    """
+    n = len(x.shape)
+    if n < 2:
+        raise ArgumentError(f"matrix_transpose needs at least two dimensions; the shape is {x.shape}")
+    return xp.permute_dims(x, (*range(n - 2), n - 1, n - 2))
+
+
+def _moveaxis_vjp(g: Any, source: Any, destination: Any) -> Any:
+    return moveaxis(g, source=destination, destination=source)
+
+
+@linear(
+    transpose=_moveaxis_vjp,
+    samples=[
+        sample((2, 3, 4), source=0, destination=-1),
+        sample((2, 3, 4), source=(-1, 0), destination=(0, 1)),
+        sample((0, 2), source=1, destination=0),
+    ],
+)
+def moveaxis(xp: Any, x: Any, *, source: Any, destination: Any) -> Any:
+    """Axes `source`, an int or a tuple, moved to the places `destination`; the others keep their order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.moveaxis(np.zeros((2, 3, 4)), source=0, destination=-1).shape
+    (3, 4, 2)
+    """
+    n = len(x.shape)
+    old, new = normal_axes("moveaxis", source, n), normal_axes("moveaxis", destination, n)
+    if len(old) != len(new):
+        raise ArgumentError(f"moveaxis: {len(old)} axes {source!r} cannot go to {len(new)} places {destination!r}")
+    rest = iter(axis for axis in range(n) if axis not in old)
+    moved = dict(zip(new, old, strict=True))
+    return xp.permute_dims(x, tuple(moved[i] if i in moved else next(rest) for i in range(n)))
+
+
+def _swapaxes_vjp(g: Any, axis1: int, axis2: int) -> Any:
+    return swapaxes(g, axis1=axis1, axis2=axis2)
+
+
+@linear(
+    transpose=_swapaxes_vjp,
+    samples=[sample((2, 3, 4), axis1=0, axis2=-1), sample((2, 3), axis1=1, axis2=1)],
+    method=True,
+)
+def swapaxes(xp: Any, x: Any, *, axis1: int, axis2: int) -> Any:
+    """Two axes swapped.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.swapaxes(np.zeros((2, 3, 4)), axis1=0, axis2=2).shape
+    (4, 3, 2)
+    """
+    order = [*range(len(x.shape))]
+    i, j = (normal_axis("swapaxes", axis, len(order)) for axis in (axis1, axis2))
+    order[i], order[j] = j, i
+    return xp.permute_dims(x, tuple(order))
+
+
+def _reshape_back(g: Any, x_shape: Any, xp: Any) -> Any:
+    return xp.reshape(g, x_shape)
+
+
+@linear(
+    transpose=_reshape_back,
+    samples=[sample((1, 3, 1), axis=None), sample((1, 3, 1), axis=-1), sample((1, 0, 1), axis=(0, 2)), sample(())],
+    method=True,
+)
+def squeeze(xp: Any, x: Any, *, axis: Any = None) -> Any:
+    """Without the axes of size 1 that `axis` names: an int, a tuple of ints, or None for all of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.squeeze(np.zeros((1, 3, 1)), axis=0).shape
+    (3, 1)
+    """
+    shape = x.shape
+    axes = normal_axes("squeeze", axis, len(shape))
+    if axis is not None and any(shape[a] != 1 for a in axes):
+        raise ArgumentError(f"squeeze: axis {axis} of shape {shape} is not of size 1")
+    return xp.reshape(x, tuple(n for i, n in enumerate(shape) if n != 1 or i not in axes))
+
+
+@linear(
+    transpose=_reshape_back,
+    samples=[sample((2, 3), axis=0), sample((2, 3), axis=-1), sample((2, 3), axis=(0, -1)), sample((), axis=0)],
+)
+def expand_dims(xp: Any, x: Any, *, axis: Any = 0) -> Any:
+    """With new axes of size 1 at the places `axis`, an int or a tuple, of the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.expand_dims(np.zeros((2, 3)), axis=-1).shape
+    (2, 3, 1)
+    """
+    n = len(x.shape) + (len(axis) if isinstance(axis, tuple | list) else 1)
+    places = normal_axes("expand_dims", axis, n)
+    sizes = iter(x.shape)
+    return xp.reshape(x, tuple(1 if i in places else next(sizes) for i in range(n)))
+
+
+def _stack_vjp(g: Any, axis: int, needs: Any) -> Any:
+    return tuple(part if needed else None for part, needed in zip(unstack(g, axis=axis), needs, strict=True))
+
+
+@linear(
+    transpose=_stack_vjp,
+    samples=[
+        sample((2, 3), (2, 3)),
+        sample((2, 3), (2, 3), (2, 3), axis=-1),
+        sample((), ()),
+        sample((0, 2), axis=1),
+        Sample((Array((2,), kind="complex"), Array((2,), kind="complex"))),
+    ],
+)
+def stack(xp: Any, *xs: Any, axis: int = 0) -> Any:
+    """Join arrays of one shape along a new axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.stack(np.zeros(2), np.ones(2), axis=1)
+    array([[0., 1.],
+           [0., 1.]])
+    """
+    if not xs:
+        raise ArgumentError("stack needs at least one array")
+    return xp.stack(xs, axis=axis)
+
+
+def _unstack_vjp(g: Any, x_shape: Any, x_dtype: Any, axis: int, xp: Any) -> Any:
+    axis = normal_axis("unstack", axis, len(x_shape))
+    shape = (*x_shape[:axis], *x_shape[axis + 1 :])
+    return stack(*[xp.zeros(shape, dtype=x_dtype) if part is None else part for part in g], axis=axis)
+
+
+@primitive(vjps=(_unstack_vjp,), samples=[sample((3,)), sample((2, 3)), sample((2, 3, 2), axis=-2), sample((2, 0))])
+def unstack(xp: Any, x: Any, *, axis: int = 0) -> Any:
+    """The slices along `axis`, as a tuple: the inverse of `stack`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> [part.tolist() for part in autodiff.ops.unstack(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=1)]
+    [[1.0, 3.0], [2.0, 4.0]]
+    """
+    axis = normal_axis("unstack", axis, len(x.shape))
+    if x.shape[axis] == 0:
+        raise ArgumentError(f"unstack: axis {axis} of shape {x.shape} has no slices")
+    before = (slice(None),) * axis
+    return tuple(x[(*before, i, Ellipsis)] for i in range(x.shape[axis]))
+
+
+def _flip_vjp(g: Any, axis: Any) -> Any:
+    return flip(g, axis=axis)
+
+
+@linear(
+    transpose=_flip_vjp,
+    samples=[
+        sample((2, 3)),
+        sample((2, 3), axis=-1),
+        sample((2, 3, 2), axis=(0, -1)),
+        sample((0, 2), axis=0),
+        sample(()),
+    ],
+)
+def flip(xp: Any, x: Any, *, axis: Any = None) -> Any:
+    """The elements in reverse order along `axis`: an int, a tuple of ints, or None for all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.flip(np.array([1.0, 2.0, 3.0]))
+    array([3., 2., 1.])
+    """
+    return xp.flip(x, axis=axis)
+
+
+def _roll_vjp(g: Any, shift: Any, axis: Any) -> Any:
+    back = tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift
+    return roll(g, shift=back, axis=axis)
+
+
+@linear(
+    transpose=_roll_vjp,
+    samples=[
+        sample((5,), shift=2),
+        sample((2, 3), shift=-1),
+        sample((2, 3), shift=4, axis=-1),
+        sample((2, 3), shift=(1, -2), axis=(0, 1)),
+        sample((0, 2), shift=1, axis=0),
+    ],
+)
+def roll(xp: Any, x: Any, *, shift: Any, axis: Any = None) -> Any:
+    """Shift the elements along `axis`; what leaves at one end comes in at the other. None rolls the flattened array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.roll(np.array([1.0, 2.0, 3.0]), shift=1)
+    array([3., 1., 2.])
+    """
+    return xp.roll(x, shift, axis=axis)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from autodiff.extend import Array, Sample, primitive, sample
+from autodiff_ops.cumulative import cumulative_prod
+from autodiff_ops.manipulation import flip
+from autodiff_ops.shapes import conj, is_half, normal_axes, size_of
 
 _AXES = [
     sample((2, 3), axis=None),
@@ -21,27 +23,21 @@ _DISTINCT = [Sample(tuple(Array(a.shape, distinct=True) for a in s.inputs), s.at
 _EMPTY = [sample((0, 3), axis=0), sample((2, 0), axis=None)]
 
 
-def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Return the reduced axes, counted from the front."""
-    if axis is None:
-        return tuple(range(ndim))
-    return tuple(sorted(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,))))
-
-
-def _keep(y: Any, shape: tuple[int, ...], axis: Any, keepdims: bool, xp: Any) -> Any:
+def keep(y: Any, shape: tuple[int, ...], axis: Any, keepdims: bool, xp: Any) -> Any:
     """Give a reduced array the unit dimensions back that ``keepdims=True`` would have left."""
     if keepdims or not shape:
         return y
-    axes = _axes(axis, len(shape))
+    axes = normal_axes("a reduction", axis, len(shape))
     return xp.reshape(y, tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
-def _count(shape: tuple[int, ...], axis: Any) -> int:
-    return prod(shape[a] for a in _axes(axis, len(shape)))
+def count_of(shape: tuple[int, ...], axis: Any) -> int:
+    """Return how many elements go into one result."""
+    return size_of(shape[a] for a in normal_axes("a reduction", axis, len(shape)))
 
 
 def _sum_vjp(g: Any, x_shape: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
-    return xp.broadcast_to(_keep(g, x_shape, axis, keepdims, xp), x_shape)
+    return xp.broadcast_to(keep(g, x_shape, axis, keepdims, xp), x_shape)
 
 
 @primitive(
@@ -61,14 +57,14 @@ def sum(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  #
     >>> autodiff.ops.sum(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     array([4., 6.])
     """
-    if x.dtype == getattr(xp, "float16", None):
+    if is_half(x, xp):
         return xp.astype(xp.sum(x, axis=axis, keepdims=keepdims, dtype=xp.float32), x.dtype)
     return xp.sum(x, axis=axis, keepdims=keepdims)
 
 
 def _mean_vjp(g: Any, x_shape: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
-    scaled = g / max_(_count(x_shape, axis), 1)
-    return xp.broadcast_to(_keep(scaled, x_shape, axis, keepdims, xp), x_shape)
+    scaled = g / max_(count_of(x_shape, axis), 1)
+    return xp.broadcast_to(keep(scaled, x_shape, axis, keepdims, xp), x_shape)
 
 
 max_ = max  # the builtin: `max` below is the op
@@ -88,15 +84,17 @@ def mean(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     return xp.mean(x, axis=axis, keepdims=keepdims)
 
 
-def _max_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+def extremum_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    """Share the cotangent evenly among the elements of `x` that are equal to the result `y`."""
     shape = x.shape
-    at_max = x == _keep(y, shape, axis, keepdims, xp)
+    chosen = x == keep(y, shape, axis, keepdims, xp)
     # Counted in float64: in half precision more than 2048 ties would not add up.
-    ties = xp.sum(xp.astype(at_max, xp.float64), axis=axis, keepdims=True)
-    return xp.where(at_max, _keep(g, shape, axis, keepdims, xp) / ties, 0.0)
+    ties = xp.sum(xp.astype(chosen, xp.float64), axis=axis, keepdims=True)
+    share = xp.astype(keep(g, shape, axis, keepdims, xp) / ties, g.dtype)
+    return xp.where(chosen, share, 0.0)
 
 
-@primitive(vjps=(_max_vjp,), samples=_DISTINCT, method=True)
+@primitive(vjps=(extremum_vjp,), samples=_DISTINCT, method=True)
 def max(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the array API's name
     """Maximum over `axis`: an int, a tuple of ints, or None for all.
 
@@ -112,12 +110,131 @@ def max(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the arra
     """
 
 
+@primitive(vjps=(extremum_vjp,), samples=_DISTINCT, method=True)
+def min(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the array API's name
+    """Minimum over `axis`: an int, a tuple of ints, or None for all.
+
+    The gradient goes to the smallest elements; where several tie, they share it evenly.
+
+    Examples
+    --------
+    >>> from autodiff import Value
+    >>> x = Value([1.0, 1.0, 3.0])
+    >>> x.min().backward()
+    >>> x.grad
+    array([0.5, 0.5, 0. ])
+    """
+
+
+def _others(x: Any, axis: int, xp: Any) -> Any:
+    """Return for each element of `x` the product of the others along `axis`, from both sides; nothing is divided."""
+    here = (*(slice(None),) * axis, slice(0, -1), Ellipsis)
+    before = cumulative_prod(x, axis=axis, include_initial=True)[here]
+    after = cumulative_prod(flip(x, axis=axis), axis=axis, include_initial=True)[here]
+    return before * flip(after, axis=axis)
+
+
+def _prod_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    shape = x.shape
+    axes = normal_axes("prod", axis, len(shape))
+    kept = tuple(i for i in range(len(shape)) if i not in axes)
+    # The reduced axes, last and as one.
+    order = (*kept, *axes)
+    there = tuple(shape[i] for i in order)
+    flat = xp.reshape(xp.permute_dims(x, order), (*there[: len(kept)], count_of(shape, axis)))
+    others = xp.reshape(_others(flat, len(kept), xp), there)
+    back = xp.permute_dims(others, tuple(order.index(i) for i in range(len(shape))))
+    return keep(g, shape, axis, keepdims, xp) * conj(back, xp)
+
+
+@primitive(
+    vjps=(_prod_vjp,),
+    samples=[*_AXES, *_EMPTY, sample((1,)), Sample((Array((2, 3), kind="complex"),), {"axis": 1})],
+    method=True,
+)
+def prod(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Product over `axis`: an int, a tuple of ints, or None for all.
+
+    Half precision is multiplied in float32. The derivative by an element is the product of the others, from
+    cumulative products of both sides rather than by division: it is right, to any order, with any number of
+    zeros.
+
+    Examples
+    --------
+    >>> from autodiff import Value
+    >>> x = Value([0.0, 2.0, 3.0])
+    >>> x.prod().backward()
+    >>> x.grad
+    array([6., 0., 0.])
+    """
+    if is_half(x, xp):
+        return xp.astype(xp.prod(x, axis=axis, keepdims=keepdims, dtype=xp.float32), x.dtype)
+    return xp.prod(x, axis=axis, keepdims=keepdims)
+
+
+def _nansum_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    return xp.where(x == x, keep(g, x.shape, axis, keepdims, xp), 0.0)
+
+
+@primitive(vjps=(_nansum_vjp,), samples=[*_AXES, *_EMPTY, Sample((Array((3,), kind="complex"),))])
+def nansum(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Sum over `axis` of what is not NaN: an int, a tuple of ints, or None for all.
+
+    Half precision is summed in float32. The gradient of an element that is NaN is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.nansum(np.array([1.0, np.nan, 2.0])).item()
+    3.0
+    """
+    return sum(xp.where(x == x, x, 0), axis=axis, keepdims=keepdims)
+
+
+def _numbers(x: Any, axis: Any, xp: Any) -> Any:
+    """Count what is not NaN, in float64: in half precision more than 2048 elements would not add up."""
+    return xp.sum(xp.astype(x == x, xp.float64), axis=axis, keepdims=True)
+
+
+def _nanmean_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    share = xp.astype(keep(g, x.shape, axis, keepdims, xp) / _numbers(x, axis, xp), g.dtype)
+    return xp.where(x == x, share, 0.0)
+
+
+@primitive(vjps=(_nanmean_vjp,), samples=[*_AXES, Sample((Array((3,), kind="complex"),))])
+def nanmean(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Arithmetic mean over `axis` of what is not NaN: an int, a tuple of ints, or None for all.
+
+    Half precision is averaged in float32. The gradient of an element that is NaN is 0; of nothing but NaN the
+    mean is NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff
+    >>> autodiff.ops.nanmean(np.array([1.0, np.nan, 2.0])).item()
+    1.5
+    """
+    wide = xp.astype(x, xp.float32) if is_half(x, xp) else x
+    total = xp.sum(xp.where(wide == wide, wide, 0), axis=axis, keepdims=True)
+    mean = total / xp.astype(_numbers(x, axis, xp), total.dtype)
+    mean = xp.astype(mean, x.dtype) if is_half(x, xp) else mean
+    return mean if keepdims else _drop(mean, x.shape, axis, xp)
+
+
+def _drop(y: Any, shape: tuple[int, ...], axis: Any, xp: Any) -> Any:
+    """Take the unit dimensions of a reduction away."""
+    axes = normal_axes("a reduction", axis, len(shape))
+    return xp.reshape(y, tuple(n for i, n in enumerate(shape) if i not in axes))
+
+
 def _logsumexp_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     shape = x.shape
-    total = _keep(y, shape, axis, keepdims, xp)
+    total = keep(y, shape, axis, keepdims, xp)
     # Of nothing but -inf the sum is -inf: its gradient is 0, where the formula has -inf + inf.
     safe = xp.where(total == -xp.inf, 0.0, total)
-    return _keep(g, shape, axis, keepdims, xp) * xp.exp(x - safe)
+    return keep(g, shape, axis, keepdims, xp) * xp.exp(x - safe)
 
 
 @primitive(vjps=(_logsumexp_vjp,), samples=_AXES, method=True)
@@ -144,7 +261,4 @@ def logsumexp(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> A
     y = top + xp.log(xp.where(total == 0, 1.0, total))
     y = xp.where(total == 0, -xp.inf, y)
     y = xp.astype(y, x.dtype)
-    if keepdims:
-        return y
-    axes = _axes(axis, x.ndim)
-    return xp.reshape(y, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+    return y if keepdims else _drop(y, x.shape, axis, xp)
