@@ -18,36 +18,30 @@ from autodiff.backend import Backend
 from autodiff.broadcasting import broadcast_to as _broadcast_to
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest
 from autodiff.registry import registry
+from autodiff.spellings import FUNCTIONS, LAST_AXES, refuse_options
 from autodiff.standard import standard
 from autodiff.value import Value, unwrap, wrap
 
 # ---- functions whose signature is not the op's ---------------------------------------------------------------
 
 
-def _extra(name: str, **given: Any) -> None:
-    """Refuse NumPy's rarer keywords, by name."""
-    for keyword, value in given.items():
-        if value is not None and value is not False:
-            raise ArgumentTypeError(f"{name}({keyword}=...) is not supported for Values; leave it out")
-
-
 def sum(  # NumPy's name
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **rest: Any
 ) -> Any:
     """``numpy.sum``."""
-    _extra("sum", out=out, **rest)
+    refuse_options("sum", out=out, **rest)
     return standard.sum(a if dtype is None else standard.astype(a, dtype=dtype), axis=axis, keepdims=keepdims)
 
 
 def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **rest: Any) -> Any:
     """``numpy.mean``."""
-    _extra("mean", out=out, **rest)
+    refuse_options("mean", out=out, **rest)
     return standard.mean(a if dtype is None else standard.astype(a, dtype=dtype), axis=axis, keepdims=keepdims)
 
 
 def max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, **rest: Any) -> Any:  # NumPy's name
     """``numpy.max``."""
-    _extra("max", out=out, **rest)
+    refuse_options("max", out=out, **rest)
     return standard.max(a, axis=axis, keepdims=keepdims)
 
 
@@ -69,11 +63,6 @@ def permute_dims(a: Any, axes: Any = None) -> Any:
 transpose = permute_dims
 
 
-def matrix_transpose(x: Any) -> Any:
-    """``numpy.matrix_transpose``: the last two axes swapped."""
-    return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
-
-
 def broadcast_to(x: Any, shape: Any) -> Any:
     """``numpy.broadcast_to``."""
     return _broadcast_to(x, shape=tuple(shape) if isinstance(shape, list | tuple) else (shape,))
@@ -81,7 +70,7 @@ def broadcast_to(x: Any, shape: Any) -> Any:
 
 def concat(arrays: Any, axis: Any = 0, out: Any = None, **rest: Any) -> Any:
     """``numpy.concatenate``."""
-    _extra("concat", out=out, **rest)
+    refuse_options("concat", out=out, **rest)
     return registry.op("autodiff_ops.concat")(*arrays, axis=axis)
 
 
@@ -94,26 +83,6 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     if not isinstance(sections, int):
         sections = tuple(int(s) for s in sections)
     return list(registry.op("autodiff_ops.split")(x, sections=sections, axis=axis))
-
-
-def expand_dims(a: Any, axis: Any = 0) -> Any:
-    """``numpy.expand_dims``."""
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    n = a.ndim + len(axes)
-    if any(not -n <= ax < n for ax in axes):
-        raise ArgumentError(f"expand_dims: axis {axis} does not exist in {n} dimensions; the shape is {a.shape}")
-    places = {ax % n for ax in axes}
-    sizes = iter(a.shape)
-    return standard.reshape(a, shape=tuple(1 if i in places else next(sizes) for i in range(n)))
-
-
-def squeeze(a: Any, axis: Any = None) -> Any:
-    """``numpy.squeeze``."""
-    axes = tuple(i for i, n in enumerate(a.shape) if n == 1) if axis is None else axis
-    places = {ax % a.ndim for ax in (axes if isinstance(axes, tuple) else (axes,))}
-    if any(a.shape[i] != 1 for i in places):
-        raise ArgumentError(f"squeeze: axis {axis} of shape {a.shape} is not of size 1")
-    return standard.reshape(a, shape=tuple(n for i, n in enumerate(a.shape) if i not in places))
 
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
@@ -203,6 +172,8 @@ def __getattr__(name: str) -> Any:
         return _creator(name, None)
     if name in _ABOUT:
         return _about(name)
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
     op = _standard_op(name)
     if op is not None:
         return op
@@ -223,7 +194,7 @@ _ABSENT = object()
 
 def _names() -> list[str]:
     own = [n for n, obj in globals().items() if callable(obj) and not n.startswith("_") and n[0].islower()]
-    return [*own, *ALIASES, *_CREATION, *_ABOUT, *(op.name for op in registry.load().ops.values())]
+    return [*own, *FUNCTIONS, *ALIASES, *_CREATION, *_ABOUT, *(op.name for op in registry.load().ops.values())]
 
 
 def _unknown(name: str) -> UnknownOpError:
@@ -270,7 +241,15 @@ def recorded_xp(backend: Backend) -> Any:
 
 # ---- NumPy's protocols -----------------------------------------------------------------------------------------
 
-_REDUCTIONS = {"add": "sum", "maximum": "max"}
+_REDUCTIONS = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+}
+_RUNNING = {"add": "cumsum", "multiply": "cumprod"}
 
 
 def array_ufunc(ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
@@ -286,14 +265,22 @@ def array_ufunc(ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
             _refuse(f"numpy.{name}", kwargs)
         return op(*inputs)
     if method == "reduce" and name in _REDUCTIONS:
-        return globals()[_REDUCTIONS[name]](*inputs, **{"axis": 0, **kwargs})
+        return _own(_REDUCTIONS[name])(*inputs, **{"axis": 0, **kwargs})
+    if method == "accumulate" and name in _RUNNING:
+        return _own(_RUNNING[name])(*inputs, **{"axis": 0, **kwargs})
     raise UnknownOpError(f"numpy.{name}.{method}() has no op for Values; call the function instead of its method")
 
 
 def array_function(function: Any, args: Any, kwargs: Any) -> Any:
     """Answer ``np.sum(v, axis=0)`` and ``np.concatenate([v, w])``."""
     name = function.__name__
-    found = _own(name)
+    if name == "put_along_axis":
+        raise ArgumentTypeError(
+            "numpy.put_along_axis writes into its argument, and a Value is not written into; "
+            "autodiff.numpy.put_along_axis returns a copy"
+        )
+    # numpy.linalg has these two over the last axes, as the standard and the ops have.
+    found = _standard_op(name) if function.__module__ == "numpy.linalg" and name in LAST_AXES else _own(name)
     if found is None:
         try:
             found = __getattr__(name)
@@ -304,9 +291,10 @@ def array_function(function: Any, args: Any, kwargs: Any) -> Any:
 
 def _own(name: str) -> Any:
     """Return the function of this name that is written out here; not what the module imports or has for itself."""
-    found = globals().get(name)
+    found = FUNCTIONS.get(name) or globals().get(name)
     internal = name.startswith("_") or name in ("recorded_xp", "array_ufunc", "array_function", "namespace")
-    return None if internal or getattr(found, "__module__", None) != __name__ else found
+    written = name in FUNCTIONS or getattr(found, "__module__", None) == __name__
+    return found if written and not internal else None
 
 
 def namespace() -> Any:

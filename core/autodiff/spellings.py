@@ -1,0 +1,213 @@
+"""NumPy's signatures over ops: arguments by position, other names, other defaults.
+
+- `FUNCTIONS`: what `autodiff.numpy` has beside the ops themselves and the functions written out there.
+
+Most are rows of a table; written out is what does more than rename.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.registry import registry
+from autodiff.standard import standard
+from autodiff.value import Value
+
+__all__ = ["FUNCTIONS", "LAST_AXES", "refuse_options"]
+
+
+def _op(name: str) -> Any:
+    return registry.op(f"autodiff_ops.{name}")
+
+
+def refuse_options(name: str, **given: Any) -> None:
+    """Refuse NumPy's rarer keywords, by name."""
+    for keyword, value in given.items():
+        if value is not None and value is not False:
+            raise ArgumentTypeError(f"{name}({keyword}=...) is not supported for Values; leave it out")
+
+
+def stack(arrays: Any, axis: int = 0, out: Any = None, **rest: Any) -> Any:
+    """``numpy.stack``."""
+    refuse_options("stack", out=out, **rest)
+    return _op("stack")(*arrays, axis=axis)
+
+
+def hstack(tup: Any) -> Any:
+    """``numpy.hstack``: joined along the second axis, vectors along their only one."""
+    arrays = [ravel(a) if len(_shape(a)) == 0 else a for a in tup]
+    return _op("concat")(*arrays, axis=min(1, len(_shape(arrays[0])) - 1))
+
+
+def vstack(tup: Any) -> Any:
+    """``numpy.vstack``: joined along the first axis, vectors as rows."""
+    return _op("concat")(*[standard.reshape(a, shape=(1, -1)) if len(_shape(a)) < 2 else a for a in tup])
+
+
+def ravel(a: Any, order: str = "C") -> Any:
+    """``numpy.ravel``, in C order."""
+    if order != "C":
+        raise ArgumentError(f"ravel(order={order!r}) is not supported for Values; only 'C'")
+    return standard.reshape(a, shape=(-1,))
+
+
+def _shape(a: Any) -> Any:
+    return a.shape if hasattr(a, "shape") else registry.asarray(a)[0].shape
+
+
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
+    """``numpy.meshgrid``."""
+    refuse_options("meshgrid", sparse=sparse)
+    return _op("meshgrid")(*xi, indexing=indexing)
+
+
+def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: float = 0.0) -> Any:
+    """``numpy.pad``, by a constant."""
+    if mode != "constant":
+        raise ArgumentError(f"pad(mode={mode!r}) is not supported for Values; only 'constant'")
+    return _op("pad")(array, pad_width=_plain(pad_width), constant_values=constant_values)
+
+
+def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
+    """``numpy.cumsum``: of the flattened array without an axis."""
+    refuse_options("cumsum", out=out)
+    return _running("cumulative_sum", a if dtype is None else standard.astype(a, dtype=dtype), axis)
+
+
+def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
+    """``numpy.cumprod``: of the flattened array without an axis."""
+    refuse_options("cumprod", out=out)
+    return _running("cumulative_prod", a if dtype is None else standard.astype(a, dtype=dtype), axis)
+
+
+def _running(name: str, a: Any, axis: int | None) -> Any:
+    return _op(name)(ravel(a) if axis is None else a, axis=0 if axis is None else axis)
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """``numpy.linalg.norm``, of vectors, and the Frobenius norm of matrices."""
+    matrices = len(axis) == 2 if isinstance(axis, tuple) else axis is None and len(_shape(x)) == 2
+    if matrices and ord not in (None, "fro"):
+        raise ArgumentError(f"norm(ord={ord!r}) of matrices is not supported for Values; only 'fro'")
+    order = 2 if ord in (None, "fro") else ord
+    return _op("norm")(x, axis=axis, keepdims=keepdims, ord=order)
+
+
+def dot(a: Any, b: Any) -> Any:
+    """``numpy.dot``: over the last axis of `a` and the last but one of `b`."""
+    if not _shape(a) or not _shape(b):
+        return standard.multiply(a, b)
+    return _op("tensordot")(a, b, axes=(-1, -min(2, len(_shape(b)))))
+
+
+def inner(a: Any, b: Any) -> Any:
+    """``numpy.inner``: over the last axes of both."""
+    if not _shape(a) or not _shape(b):
+        return standard.multiply(a, b)
+    return _op("tensordot")(a, b, axes=(-1, -1))
+
+
+def einsum(subscripts: str, *operands: Any, out: Any = None, optimize: Any = True) -> Any:
+    """``numpy.einsum``, with subscripts as text; it is always optimized."""
+    refuse_options("einsum", out=out)
+    return _op("einsum")(*operands, subscripts=subscripts)
+
+
+#: NumPy's functions whose arguments are those of an op, by position or under other names: the op and NumPy's
+#: parameters, arrays first, ``numpy=op`` where the names of attributes differ.
+_SIGNATURES = {
+    "prod": "prod(a, axis, dtype, out, keepdims)",
+    "min": "min(a, axis, out, keepdims)",
+    "amin": "min(a, axis, out, keepdims)",
+    "std": "std(a, axis, dtype, out, ddof=correction, keepdims, correction)",
+    "var": "var(a, axis, dtype, out, ddof=correction, keepdims, correction)",
+    "nansum": "nansum(a, axis, dtype, out, keepdims)",
+    "nanmean": "nanmean(a, axis, dtype, out, keepdims)",
+    "vector_norm": "norm(x, axis, keepdims, ord)",
+    "argmax": "argmax(a, axis, out, keepdims)",
+    "argmin": "argmin(a, axis, out, keepdims)",
+    "all": "all(a, axis, out, keepdims)",
+    "any": "any(a, axis, out, keepdims)",
+    "count_nonzero": "count_nonzero(a, axis, keepdims)",
+    "cumulative_sum": "cumulative_sum(x, axis, dtype, out, include_initial)",
+    "cumulative_prod": "cumulative_prod(x, axis, dtype, out, include_initial)",
+    "sort": "sort(a, axis, kind, order, stable, descending)",
+    "argsort": "argsort(a, axis, kind, order, stable, descending)",
+    "searchsorted": "searchsorted(a, v, side, sorter)",
+    "matrix_transpose": "matrix_transpose(x)",
+    "moveaxis": "moveaxis(a, source, destination)",
+    "swapaxes": "swapaxes(a, axis1, axis2)",
+    "expand_dims": "expand_dims(a, axis)",
+    "squeeze": "squeeze(a, axis)",
+    "unstack": "unstack(x, axis)",
+    "flip": "flip(m, axis)",
+    "roll": "roll(a, shift, axis)",
+    "repeat": "repeat(a, repeats, axis)",
+    "tile": "tile(A, reps=repetitions)",
+    "tril": "tril(m, k)",
+    "triu": "triu(m, k)",
+    "diagonal": "diagonal(a, offset, axis1, axis2)",
+    "trace": "trace(a, offset, axis1, axis2, dtype, out)",
+    "take": "take(a, indices, axis, out, mode)",
+    "take_along_axis": "take_along_axis(arr, indices, axis)",
+    "put_along_axis": "put_along_axis(arr, indices, values, axis)",
+    "outer": "outer(a, b, out)",
+    "tensordot": "tensordot(a, b, axes)",
+    "kron": "kron(a, b)",
+    "vecdot": "vecdot(x1, x2, axis)",
+}
+
+#: NumPy's defaults for the ops that take the last two axes by default, as the standard and numpy.linalg do.
+LAST_AXES: dict[str, dict[str, Any]] = {
+    "diagonal": {"axis1": 0, "axis2": 1},
+    "trace": {"axis1": 0, "axis2": 1},
+}
+
+#: What has no meaning for a Value, or only one.
+_REFUSED = ("out", "mode", "order", "where", "initial", "mean")
+_IGNORED = ("kind",)
+
+
+def _spelling(name: str, text: str) -> Callable[..., Any]:
+    """Return NumPy's function of this name over an op."""
+    op_name, _, listed = text.removesuffix(")").partition("(")
+    parameters = dict(part.partition("=")[::2] for part in listed.split(", "))
+
+    def call(*args: Any, **given: Any) -> Any:
+        if len(args) > len(parameters):
+            raise ArgumentTypeError(f"{name} takes at most {len(parameters)} arguments; it was given {len(args)}")
+        op: Any = _op(op_name)
+        bound = dict(zip(parameters, args, strict=False))
+        if bound.keys() & given.keys():
+            raise ArgumentTypeError(f"{name} was given {min(bound.keys() & given.keys())!r} twice")
+        bound |= given
+        refuse_options(name, **{key: bound.pop(key) for key in _REFUSED if key in bound})
+        arrays = [bound.pop(key) for key in [*parameters][: len(op.inputs)] if key in bound]
+        dtype = bound.pop("dtype", None)
+        if dtype is not None:
+            arrays[0] = standard.astype(arrays[0], dtype=dtype)
+        attrs = {parameters.get(key) or key: _plain(bound[key]) for key in bound if key not in _IGNORED}
+        return op(*arrays, **{**LAST_AXES.get(name, {}), **attrs})
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"``numpy.{name}({', '.join(parameters)})``."
+    return call
+
+
+def _plain(option: Any) -> Any:
+    """Return an option as ops take it: tuples and Python's numbers, where NumPy takes lists and arrays."""
+    if isinstance(option, list | tuple):
+        return tuple(_plain(item) for item in option)
+    # A Value is left to the op, which refuses one that needs a gradient.
+    return _plain(option.tolist()) if hasattr(option, "tolist") and type(option) is not Value else option
+
+
+_WRITTEN = (stack, hstack, vstack, ravel, meshgrid, pad, cumsum, cumprod, norm, dot, inner, einsum)
+
+#: All of them, by NumPy's name.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: _spelling(name, text) for name, text in _SIGNATURES.items()},
+    **{function.__name__: function for function in _WRITTEN},
+}

@@ -1,0 +1,196 @@
+"""NumPy's signatures: arguments by position and by NumPy's names, NumPy's defaults, NumPy's results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autodiff import AutodiffError, Value
+from autodiff import numpy as anp
+from autodiff.spellings import FUNCTIONS
+
+A = np.array([[3.0, 1.0, 2.0], [0.5, -4.0, 6.0]])
+S = np.arange(1.0, 13.0).reshape(2, 3, 2)
+ROWS = np.array([0, 1, 1])
+
+# Each is called with numpy or autodiff.numpy, and an array or a Value.
+_CALLS: dict[str, Any] = {
+    "prod": lambda xp, x: xp.prod(x, 0),
+    "min": lambda xp, x: xp.min(x, axis=-1, keepdims=True),
+    "amin": lambda xp, x: xp.amin(x, 1),
+    "std": lambda xp, x: xp.std(x, 0, None, None, 1),
+    "std ddof": lambda xp, x: xp.std(x, axis=0, ddof=1, keepdims=True),
+    "std correction": lambda xp, x: xp.std(x, correction=1),
+    "var": lambda xp, x: xp.var(x, (0, 1)),
+    "var dtype": lambda xp, x: xp.var(x, dtype=np.float32),
+    "nansum": lambda xp, x: xp.nansum(x, 1),
+    "nanmean": lambda xp, x: xp.nanmean(x, 0),
+    "cumulative_sum": lambda xp, x: xp.cumulative_sum(x, axis=1, include_initial=True),
+    "cumulative_prod": lambda xp, x: xp.cumulative_prod(x, axis=0),
+    "cumsum": lambda xp, x: xp.cumsum(x),
+    "cumsum axis": lambda xp, x: xp.cumsum(x, 1),
+    "cumprod": lambda xp, x: xp.cumprod(x),
+    "cumprod axis": lambda xp, x: xp.cumprod(x, axis=0),
+    "sort": lambda xp, x: xp.sort(x),
+    "sort axis": lambda xp, x: xp.sort(x, 0, kind="stable"),
+    "matrix_transpose": lambda xp, x: xp.matrix_transpose(x),
+    "moveaxis": lambda xp, x: xp.moveaxis(x, [0], [-1]),
+    "swapaxes": lambda xp, x: xp.swapaxes(x, 0, 1),
+    "expand_dims": lambda xp, x: xp.expand_dims(x, 1),
+    "squeeze": lambda xp, x: xp.squeeze(xp.expand_dims(x, (0, -1)), -1),
+    "flip": lambda xp, x: xp.flip(x, 1),
+    "flip all": lambda xp, x: xp.flip(x),
+    "roll": lambda xp, x: xp.roll(x, 1, 0),
+    "roll several": lambda xp, x: xp.roll(x, [1, 2], axis=[0, 1]),
+    "repeat": lambda xp, x: xp.repeat(x, 2, 1),
+    "repeat each": lambda xp, x: xp.repeat(x, np.array([2, 0, 1]), axis=1),
+    "tile": lambda xp, x: xp.tile(x, (2, 1)),
+    "tile reps": lambda xp, x: xp.tile(x, reps=2),
+    "tril": lambda xp, x: xp.tril(x, 1),
+    "triu": lambda xp, x: xp.triu(x, k=-1),
+    "diagonal": lambda xp, x: xp.diagonal(x, 1),
+    "diagonal of a stack": lambda xp, x: xp.diagonal(xp.stack([x, x])),
+    "trace": lambda xp, x: xp.trace(x),
+    "trace of a stack": lambda xp, x: xp.trace(xp.stack([x, x, x])),
+    "take": lambda xp, x: xp.take(x, ROWS, 0),
+    "take list": lambda xp, x: xp.take(x, [0, 2], axis=1),
+    "take flat": lambda xp, x: xp.take(x, 4),
+    "take_along_axis": lambda xp, x: xp.take_along_axis(x, np.array([[0, 2], [1, 1]]), 1),
+    "outer": lambda xp, x: xp.outer(x, x),
+    "tensordot": lambda xp, x: xp.tensordot(x, A, ([0], [0])),
+    "kron": lambda xp, x: xp.kron(x, A),
+    "vecdot": lambda xp, x: xp.vecdot(x, A),
+    "stack": lambda xp, x: xp.stack([x, A], 1),
+    "hstack": lambda xp, x: xp.hstack([x, A]),
+    "hstack vectors": lambda xp, x: xp.hstack([x[0], A[1]]),
+    "hstack numbers": lambda xp, x: xp.hstack([x[0, 0], 2.0]),
+    "vstack": lambda xp, x: xp.vstack([x, A[0]]),
+    "ravel": lambda xp, x: xp.ravel(x),
+    "meshgrid": lambda xp, x: xp.meshgrid(x[0], x[1])[1],
+    "pad": lambda xp, x: xp.pad(x, [(1, 0), (0, 2)], constant_values=3.0),
+    "pad array": lambda xp, x: xp.pad(x, np.array([[1, 0], [0, 2]])),
+    "norm": lambda xp, x: xp.linalg.norm(x) if xp is np else xp.norm(x),
+    "norm 1": lambda xp, x: xp.linalg.norm(x, 1, 0) if xp is np else xp.norm(x, 1, 0),
+    "norm fro": lambda xp, x: xp.linalg.norm(x, "fro") if xp is np else xp.norm(x, "fro"),
+    "vector_norm": lambda xp, x: (xp.linalg if xp is np else xp).vector_norm(x, axis=0, ord=3),
+    "dot": lambda xp, x: xp.dot(x, A.T),
+    "dot vector": lambda xp, x: xp.dot(x, A[0]),
+    "dot number": lambda xp, x: xp.dot(x, 2.0),
+    "dot stack": lambda xp, x: xp.dot(x, S),
+    "inner": lambda xp, x: xp.inner(x, A),
+    "einsum": lambda xp, x: xp.einsum("ij,kj->ik", x, A),
+    "max": lambda xp, x: xp.max(x, 0),
+}
+
+
+@pytest.mark.parametrize("name", _CALLS)
+def test_autodiff_numpy_has_numpys_signatures(name: str) -> None:
+    """A function of autodiff.numpy takes NumPy's arguments and gives NumPy's result, and a gradient flows."""
+    x = Value(A.copy())
+    found, wanted = _CALLS[name](anp, x), _CALLS[name](np, A)
+    assert (type(found), found.dtype, found.shape) == (Value, wanted.dtype, np.shape(wanted))
+    np.testing.assert_allclose(found.data, wanted, rtol=1e-6)
+    found.sum().backward()
+    assert (x.grad.shape, x.grad.any()) == (A.shape, True)
+
+
+@pytest.mark.parametrize("name", _CALLS)
+def test_numpys_functions_take_values(name: str) -> None:
+    """NumPy's own function, called with a Value, gives a Value with NumPy's result."""
+    found = _CALLS[name](np, Value(A.copy()))
+    assert type(found) is Value
+    np.testing.assert_allclose(found.data, _CALLS[name](np, A), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda xp, x: xp.argmax(x, 1),
+        lambda xp, x: xp.argmin(x),
+        lambda xp, x: xp.all(x, 0),
+        lambda xp, x: xp.any(x, axis=(0, 1), keepdims=True),
+        lambda xp, x: xp.count_nonzero(x, 0),
+        lambda xp, x: xp.argsort(x, 0),
+        lambda xp, x: xp.argsort(x, kind="stable"),
+        lambda xp, x: xp.searchsorted(np.array([0.0, 1.0, 2.0]), x, "right"),
+        lambda xp, x: xp.searchsorted(np.array([2.0, 0.0, 1.0]), x, sorter=np.array([1, 2, 0])),
+    ],
+)
+def test_answers_without_a_gradient(call: Any) -> None:
+    """Indices, counts and truths are NumPy's, as Values that need no gradient."""
+    for xp in (anp, np):
+        found = call(xp, Value(A))
+        assert (type(found), found.requires_grad) == (Value, False)
+        np.testing.assert_array_equal(found.data, call(np, A))
+
+
+def test_ufunc_methods() -> None:
+    """Reductions and running results of ufuncs are ops too."""
+    for name in ("minimum.reduce", "multiply.reduce", "add.accumulate", "multiply.accumulate"):
+        ufunc, method = name.split(".")
+        found = getattr(getattr(np, ufunc), method)(Value(A))
+        np.testing.assert_array_equal(found.data, getattr(getattr(np, ufunc), method)(A))
+    assert np.logical_and.reduce(Value(A > 0)).data.tolist() == [True, False, True]
+    assert np.logical_or.reduce(Value(A > 0), axis=1).data.tolist() == [True, True]
+
+
+def test_linalg_looks_at_the_last_axes() -> None:
+    """numpy.linalg's diagonal and trace take the last two axes where numpy's take the first."""
+    x = np.arange(12.0).reshape(3, 2, 2)
+    for function in (np.diagonal, np.trace, np.linalg.diagonal, np.linalg.trace):
+        np.testing.assert_array_equal(function(Value(x)).data, function(x))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda x: np.std(x, 0, out=np.zeros(3)), "out"),
+        (lambda x: np.prod(x, where=A > 0), "where"),
+        (lambda x: np.prod(x, initial=2.0), "initial"),
+        (lambda x: np.std(x, mean=1.0), "mean"),
+        (lambda x: np.take(x, 0, mode="clip"), "mode"),
+        (lambda x: np.sort(x, order="name"), "order"),
+        (lambda x: anp.flip(x, 0, 1), "at most 2"),
+        (lambda x: anp.flip(x, 0, axis=0), "twice"),
+        (lambda x: np.linalg.norm(x, 2), "'fro'"),
+        (lambda x: np.pad(x, 1, "edge"), "'edge'"),
+        (lambda x: np.ravel(x, "F"), "'F'"),
+        (lambda x: np.meshgrid(x[0], sparse=True), "sparse"),
+        (lambda x: np.einsum("ij", x, out=A), "out"),
+        (lambda x: np.put_along_axis(x, np.array([[0]]), 1.0, 1), "returns a copy"),
+    ],
+)
+def test_what_is_refused_says_so(call: Any, said: str) -> None:
+    """An argument that has no meaning for Values is an error that names it."""
+    with pytest.raises(AutodiffError, match=said):
+        call(Value(A))
+
+
+def test_an_option_that_needs_a_gradient_is_refused() -> None:
+    """A Value as an option does not lose its gradient in silence."""
+    with pytest.raises(AutodiffError, match="constant_values"):
+        anp.pad(Value(A), 1, constant_values=Value(1.0))
+
+
+def test_a_copy_with_elements_put() -> None:
+    """put_along_axis of autodiff.numpy returns a copy and leaves its argument alone."""
+    x = Value(A.copy())
+    y = anp.put_along_axis(x, np.array([[0], [1]]), 9.0, 1)
+    assert (y.data.tolist(), x.data.tolist()) == ([[9.0, 1.0, 2.0], [0.5, 9.0, 6.0]], A.tolist())
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_says_whose_signature_it_has(name: str) -> None:
+    """The docstring names NumPy's function, which exists."""
+    assert FUNCTIONS[name].__doc__.startswith("``numpy.")
+    assert hasattr(np, name) or hasattr(np.linalg, name)
+
+
+def test_raw_arrays_stay_raw() -> None:
+    """Without a Value among the arguments the result is a raw array."""
+    assert type(anp.flip(A, 0)) is np.ndarray
+    assert type(anp.einsum("ij->j", A)) is np.ndarray
+    with pytest.raises(AutodiffError, match="axis"):
+        anp.squeeze(A, 5)
