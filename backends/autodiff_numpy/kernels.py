@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy import multiply, subtract
 
-from autodiff_numpy import indexing
+from autodiff_numpy import activations, indexing
+from autodiff_numpy.selection import keep
 
 __all__ = ["ARRAY_KERNELS", "ARRAY_RULES", "SCALAR_KERNELS", "SCALAR_RULES"]
 
@@ -28,10 +29,25 @@ def _tanh_rule(g: Any, y: Any) -> Any:
     return subtract(g, t, t)
 
 
-def _sigmoid_rule(g: Any, y: Any) -> Any:
-    t = multiply(y, y)
-    subtract(y, t, t)
-    return multiply(t, g, t)
+def _where_x1_is_larger(g: Any, x1: Any, x2: Any) -> Any:
+    t = keep(g, x1 > x2)
+    tie = x1 == x2
+    if np.any(tie):
+        t += keep(g / 2, tie)
+    return t
+
+
+def _where_x2_is_larger(g: Any, x1: Any, x2: Any) -> Any:
+    return _where_x1_is_larger(g, x2, x1)
+
+
+def _clip_rule(g: Any, x: Any, min: Any, max: Any) -> Any:  # the attributes' names
+    inside = np.bool_(True)
+    if min is not None:
+        inside = x >= min
+    if max is not None:
+        inside &= x <= max
+    return keep(g, inside)
 
 
 _OPERATORS: dict[str, Kernel] = {
@@ -57,6 +73,7 @@ ARRAY_KERNELS: dict[str, Kernel] = {
     **_OPERATORS,
     "autodiff_ops.matmul": operator.matmul,
     "autodiff_ops.getitem": lambda x, *, index: x[index],
+    **activations.KERNELS,
     "autodiff_ops.setitem": indexing.setitem,
     "autodiff_ops.scatter_add": indexing.scatter_add,
     "autodiff_ops.last_write": indexing.last_write,
@@ -69,6 +86,8 @@ SCALAR_RULES: dict[str, tuple[Kernel, ...]] = {
 
 ARRAY_RULES: dict[str, tuple[Kernel, ...]] = {
     "autodiff_ops.tanh": (_tanh_rule,),
-    "autodiff_activations.sigmoid": (_sigmoid_rule,),
-    "autodiff_activations.relu": (lambda g, y: np.where(y > 0, g, g.dtype.type(0)),),
+    "autodiff_ops.maximum": (_where_x1_is_larger, _where_x2_is_larger),
+    "autodiff_ops.minimum": (_where_x2_is_larger, _where_x1_is_larger),
+    "autodiff_ops.clip": (_clip_rule,),
+    **activations.RULES,
 }

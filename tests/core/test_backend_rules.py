@@ -60,15 +60,18 @@ def test_a_declared_rule_names_no_more_than_the_op_does() -> None:
 
 
 @pytest.mark.parametrize("op_id", sorted({*ARRAY_RULES, *SCALAR_RULES}))
-@pytest.mark.parametrize("shape", [(), (7,)], ids=["scalar", "array"])
+@pytest.mark.parametrize("shape", [(), (8,), (8192,)], ids=["scalar", "array", "large"])
 def test_numpy_rules_agree_with_the_rules_of_the_op(op_id: str, shape: tuple[int, ...]) -> None:
     """A plain pass, which uses them, and a recorded pass, which does not, give the same gradient."""
     op = ops[op_id]
+    if op.kind == "primitive" and shape == ():
+        pytest.skip("it works over an axis")
     rng = np.random.default_rng(0)
     data = [rng.uniform(-0.9, 0.9, shape)[()] for _ in op.inputs]
-    seed = rng.standard_normal(shape)
     plain, recorded = [Value(d) for d in data], [Value(d) for d in data]
-    op(*plain).backward(seed)
+    y = op(*plain)
+    seed = rng.standard_normal(y.shape)
+    y.backward(seed)
     op(*recorded).backward(seed, create_graph=True)
 
     for p, r in zip(plain, recorded, strict=True):

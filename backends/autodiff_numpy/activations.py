@@ -1,0 +1,271 @@
+"""Kernels and rules for activations: as few passes over memory as there can be, in as few new arrays.
+
+Each computes what the generic one does; the conformance kit compares the two. Rules never write into what they
+are handed. A 0-d array makes NumPy return scalars, which cannot be written into: `_own` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from autodiff_numpy.selection import choose, keep
+
+__all__ = ["KERNELS", "RULES"]
+
+Function = Callable[..., Any]
+
+
+def _own(t: Any) -> Any:
+    """Return an array as the place for a result; of a scalar None, which lets NumPy make a new one."""
+    return t if isinstance(t, np.ndarray) else None
+
+
+# ---- elementwise -------------------------------------------------------------------------------------------------
+
+
+def _sigmoid(x: Any) -> Any:
+    with np.errstate(over="ignore"):  # where the exponential is inf, its reciprocal is the 0 that is meant
+        t = np.exp(-x)
+    t += 1
+    return np.reciprocal(t, out=_own(t))
+
+
+def _sigmoid_rule(g: Any, y: Any) -> Any:
+    t = np.multiply(y, y)
+    t = np.subtract(y, t, out=_own(t))
+    t *= g
+    return t
+
+
+def _log1p_exp(x: Any) -> Any:
+    """Return ``log(1 + exp(-abs(x)))``."""
+    t = np.abs(x)
+    t = np.exp(np.negative(t, out=_own(t)))
+    return np.log1p(t, out=_own(t))
+
+
+def _softplus(x: Any) -> Any:
+    t = _log1p_exp(x)
+    t += np.maximum(x, 0)
+    return t
+
+
+def _softplus_rule(g: Any, y: Any) -> Any:
+    t = np.negative(y)
+    t = np.expm1(t, out=_own(t))
+    t *= g
+    return np.negative(t, out=_own(t))
+
+
+def _log_sigmoid(x: Any) -> Any:
+    t = _log1p_exp(x)
+    return np.subtract(np.minimum(x, 0), t, out=_own(t))
+
+
+def _log_sigmoid_rule(g: Any, y: Any) -> Any:
+    t = np.expm1(y)
+    t *= g
+    return np.negative(t, out=_own(t))
+
+
+def _silu(x: Any) -> Any:
+    with np.errstate(over="ignore"):
+        t = np.exp(-x)
+    t += 1
+    return np.divide(x, t, out=_own(t))
+
+
+def _silu_rule(g: Any, x: Any) -> Any:
+    s = _sigmoid(x)
+    t = np.subtract(1, s)
+    t *= x
+    t += 1
+    t *= s
+    t *= g
+    return t
+
+
+def _mish_parts(x: Any) -> tuple[Any, Any]:
+    """Return ``e = exp(x)`` and ``n = e * (e + 2)``, of which ``tanh(softplus(x))`` is ``n / (n + 2)``."""
+    # From 40 on that is 1 in every precision, and in float32 nothing has overflowed yet.
+    e = np.exp(np.minimum(x, 40))
+    n = e + 2
+    n *= e
+    return e, n
+
+
+def _mish(x: Any) -> Any:
+    if x.dtype == np.float16:
+        return _mish(x.astype(np.float32)).astype(np.float16)
+    e, n = _mish_parts(x)
+    t = np.add(n, 2, out=_own(e))
+    n /= t
+    n *= x
+    return n
+
+
+def _mish_rule(g: Any, x: Any) -> Any:
+    # n / (n + 2) + 4 x e (1 + e) / (n + 2)**2, each factor divided by itself lest a product overflow.
+    e, n = _mish_parts(x.astype(np.float32) if x.dtype == np.float16 else x)
+    q = n + 2
+    t = e + 1
+    e /= q
+    t /= q
+    t *= e
+    t *= x
+    t *= 4
+    n /= q
+    n += t
+    n *= g
+    return n
+
+
+def _softsign_rule(g: Any, x: Any) -> Any:
+    size = np.abs(x)
+    size += 1
+    t = np.divide(g, size)
+    t /= size
+    return t
+
+
+def _tanhshrink_rule(g: Any, x: Any) -> Any:
+    t = np.tanh(x)
+    t *= t
+    t *= g
+    return t
+
+
+def _scaled(g: Any, y: Any, offset: float) -> Any:
+    t = np.add(y, offset)
+    t *= g
+    return t
+
+
+def _elu_rule(g: Any, y: Any, alpha: float) -> Any:
+    if alpha == 1:  # no mask then: above zero the factor is 0 + 1
+        return _scaled(g, np.minimum(y, 0), 1)
+    return choose(y > 0, g, _scaled(g, y, alpha))
+
+
+def _celu_rule(g: Any, y: Any, alpha: float) -> Any:
+    t = np.minimum(y, 0)
+    if alpha != 1:
+        t /= alpha
+    t += 1
+    t *= g
+    return t
+
+
+def _leaky_relu_rule(g: Any, x: Any, negative_slope: float) -> Any:
+    return choose(x > 0, g, np.multiply(g, negative_slope))
+
+
+def _hard_tanh_rule(g: Any, x: Any, min_val: float, max_val: float) -> Any:
+    return keep(g, (x > min_val) & (x < max_val))
+
+
+def _hard_sigmoid_rule(g: Any, x: Any) -> Any:
+    t = keep(g, (x > -3) & (x < 3))
+    t /= 6
+    return t
+
+
+def _hard_swish_rule(g: Any, x: Any) -> Any:
+    t = np.divide(x, 3)
+    t += 0.5
+    t *= g
+    return keep(choose(x < 3, t, np.array(g)), x > -3)
+
+
+# ---- over an axis ------------------------------------------------------------------------------------------------
+
+
+def _total(t: Any, axis: Any) -> Any:
+    """Sum over `axis`; of half precision in float32, which it stays: the sum may be more than float16 holds."""
+    return t.sum(axis=axis, keepdims=True, dtype=np.float32 if t.dtype == np.float16 else None)
+
+
+def _shifted(x: Any, axis: Any) -> Any:
+    # Whole numbers become floating ones, as they do in `numpy.exp`.
+    return np.subtract(x, x.max(axis=axis, keepdims=True), dtype=np.result_type(x, np.float16))
+
+
+def _softmax(x: Any, *, axis: Any = -1) -> Any:
+    e = _shifted(x, axis)
+    np.exp(e, out=e)
+    e /= _total(e, axis)
+    return e
+
+
+def _softmax_rule(g: Any, y: Any, axis: Any) -> Any:
+    t = np.multiply(g, y)
+    t -= y * _total(t, axis)
+    return t
+
+
+def _softmin_rule(g: Any, y: Any, axis: Any) -> Any:
+    t = np.multiply(g, y)
+    return np.subtract(y * _total(t, axis), t, out=t)
+
+
+def _log_softmax(x: Any, *, axis: Any = -1) -> Any:
+    t = _shifted(x, axis)
+    t -= np.log(_total(np.exp(t), axis))
+    return t
+
+
+def _log_softmax_rule(g: Any, y: Any, axis: Any) -> Any:
+    t = np.exp(y)
+    t *= _total(g, axis)
+    return np.subtract(g, t, out=t)
+
+
+def _glu_rule(g: Any, x: Any, axis: int) -> Any:
+    half, before = x.shape[axis] // 2, (slice(None),) * (axis % x.ndim)
+    first, second = (*before, slice(None, half)), (*before, slice(half, None))
+    s = _sigmoid(x[second])
+    out = np.empty(x.shape, g.dtype)
+    np.multiply(g, s, out=out[first])
+    np.multiply(out[first], x[first], out=out[second])
+    out[second] *= np.subtract(1, s, out=s)
+    return out
+
+
+_PLUGIN = "autodiff_activations."
+
+KERNELS: dict[str, Function] = {
+    _PLUGIN + "sigmoid": _sigmoid,
+    _PLUGIN + "softplus": _softplus,
+    _PLUGIN + "log_sigmoid": _log_sigmoid,
+    _PLUGIN + "silu": _silu,
+    _PLUGIN + "mish": _mish,
+    _PLUGIN + "softmax": _softmax,
+    _PLUGIN + "softmin": lambda x, *, axis=-1: _softmax(np.negative(x), axis=axis),
+    _PLUGIN + "log_softmax": _log_softmax,
+}
+
+#: One for each input; they name no more than the op's own.
+RULES: dict[str, tuple[Function, ...]] = {
+    _PLUGIN + "relu": (lambda g, y: keep(g, y > 0),),
+    _PLUGIN + "relu6": (lambda g, y: keep(g, (y > 0) & (y < 6)),),
+    _PLUGIN + "leaky_relu": (_leaky_relu_rule,),
+    _PLUGIN + "elu": (_elu_rule,),
+    _PLUGIN + "celu": (_celu_rule,),
+    _PLUGIN + "hard_tanh": (_hard_tanh_rule,),
+    _PLUGIN + "hard_sigmoid": (_hard_sigmoid_rule,),
+    _PLUGIN + "hard_swish": (_hard_swish_rule,),
+    _PLUGIN + "sigmoid": (_sigmoid_rule,),
+    _PLUGIN + "softplus": (_softplus_rule,),
+    _PLUGIN + "log_sigmoid": (_log_sigmoid_rule,),
+    _PLUGIN + "silu": (_silu_rule,),
+    _PLUGIN + "mish": (_mish_rule,),
+    _PLUGIN + "softsign": (_softsign_rule,),
+    _PLUGIN + "tanhshrink": (_tanhshrink_rule,),
+    _PLUGIN + "softmax": (_softmax_rule,),
+    _PLUGIN + "softmin": (_softmin_rule,),
+    _PLUGIN + "log_softmax": (_log_softmax_rule,),
+    _PLUGIN + "glu": (_glu_rule,),
+}

@@ -1,0 +1,223 @@
+"""Smooth activations, written so that no exponential overflows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from autodiff.extend import ArgumentError, elementwise, unary
+from autodiff_ops.elementwise.special import erf
+
+_WIDE = unary(-4.0, 4.0)
+
+
+@elementwise(
+    partials=(lambda y: y * (1 - y),),
+    c="1 / (1 + exp(-x))",
+    c_partials=("y * (1 - y)",),
+    samples=_WIDE,
+    method=True,
+)
+def sigmoid(xp: Any, x: Any) -> Any:
+    """Logistic function ``1 / (1 + exp(-x))``; the derivative is ``y * (1 - y)``.
+
+    Computed from ``exp(-abs(x))``, which neither overflows nor loses the digits of small results.
+
+    Examples
+    --------
+    >>> from autodiff import Value
+    >>> Value(0.0).sigmoid().item()
+    0.5
+    """
+    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
+
+
+@elementwise(
+    partials=(lambda y, xp: -xp.expm1(y),),
+    c="x > 0 ? -log1p(exp(-x)) : x - log1p(exp(x))",
+    c_partials=("-expm1(y)",),
+    samples=_WIDE,
+)
+def log_sigmoid(xp: Any, x: Any) -> Any:
+    """Logarithm of `sigmoid`, exact where that would be 0 or 1; the derivative is ``1 - exp(y)``.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.log_sigmoid(-1000.0).item()
+    -1000.0
+    """
+    return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x)))
+
+
+@elementwise(
+    partials=(lambda y, xp: -xp.expm1(-y),),
+    c="x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))",
+    c_partials=("-expm1(-y)",),
+    samples=_WIDE,
+)
+def softplus(xp: Any, x: Any) -> Any:
+    """Smooth maximum of `x` and zero, ``log(1 + exp(x))``; the derivative is ``sigmoid(x)``.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> round(autodiff.ops.softplus(0.0).item(), 4)
+    0.6931
+    """
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+def _silu_partial(x: Any) -> Any:
+    s: Any = sigmoid(x)
+    return s * (1 + x * (1 - s))
+
+
+@elementwise(
+    partials=(_silu_partial,),
+    c="x / (1 + exp(-x))",
+    c_partials=("(1 + x / (1 + exp(x))) / (1 + exp(-x))",),
+    samples=_WIDE,
+)
+def silu(xp: Any, x: Any) -> Any:
+    """Sigmoid linear unit, ``x * sigmoid(x)``, also called swish; the derivative is ``s * (1 + x * (1 - s))``.
+
+    References
+    ----------
+    S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-weighted linear units for neural network function approximation in
+    reinforcement learning" (2018).
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> round(autodiff.ops.silu(1.0).item(), 4)
+    0.7311
+    """
+    return x * sigmoid(x)
+
+
+def _mish_partial(x: Any, xp: Any) -> Any:
+    t = xp.tanh(softplus(x))
+    return t + x * (1 - t * t) * sigmoid(x)
+
+
+@elementwise(
+    partials=(_mish_partial,),
+    samples=_WIDE,
+)
+def mish(xp: Any, x: Any) -> Any:
+    """``x * tanh(softplus(x))``.
+
+    With ``t = tanh(softplus(x))`` the derivative is ``t + x * (1 - t**2) * sigmoid(x)``.
+
+    References
+    ----------
+    D. Misra, "Mish: a self regularized non-monotonic activation function" (2020).
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> round(autodiff.ops.mish(1.0).item(), 4)
+    0.8651
+    """
+    return x * xp.tanh(softplus(x))
+
+
+_ROOT_HALF = math.sqrt(0.5)
+_DENSITY = 1 / math.sqrt(2 * math.pi)
+_SLOPE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu_partial(x: Any, approximate: str, xp: Any) -> Any:
+    if approximate == "none":
+        return 0.5 + 0.5 * erf(_ROOT_HALF * x) + x * (_DENSITY * xp.exp(-0.5 * (x * x)))
+    z = x * x
+    t = xp.tanh(_SLOPE * x * (1 + _CUBIC * z))
+    return 0.5 * (1 + t) + (0.5 * _SLOPE) * x * (1 - t * t) * (1 + (3 * _CUBIC) * z)
+
+
+@elementwise(partials=(_gelu_partial,), samples=[*_WIDE, *unary(-4.0, 4.0, approximate="tanh")])
+def gelu(xp: Any, x: Any, *, approximate: str = "none") -> Any:
+    """Gaussian error linear unit, ``x * P(X <= x)`` with X normally distributed.
+
+    The derivative is that probability plus `x` times the density.
+
+    Parameters
+    ----------
+    x : array
+        Real numbers.
+    approximate : {"none", "tanh"}
+        ``"none"`` computes ``x * (1 + erf(x / sqrt(2))) / 2``, ``"tanh"`` the approximation
+        ``x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2``, within 5e-4 of it.
+
+    Raises
+    ------
+    ArgumentError
+        `approximate` is something else.
+
+    References
+    ----------
+    D. Hendrycks, K. Gimpel, "Gaussian error linear units" (2016).
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> round(autodiff.ops.gelu(1.0).item(), 4), round(autodiff.ops.gelu(1.0, approximate="tanh").item(), 4)
+    (0.8413, 0.8412)
+    """
+    if approximate == "none":
+        return 0.5 * x * (1 + erf(_ROOT_HALF * x))
+    if approximate == "tanh":
+        return 0.5 * x * (1 + xp.tanh(_SLOPE * x * (1 + _CUBIC * (x * x))))
+    raise ArgumentError(f"approximate was given {approximate!r}; expected 'none' or 'tanh'")
+
+
+def _softsign_partial(x: Any, xp: Any) -> Any:
+    # Inverted before it is squared: the square of a large number overflows.
+    t = 1 / (1 + xp.abs(x))
+    return t * t
+
+
+@elementwise(
+    partials=(_softsign_partial,),
+    c="x / (1 + fabs(x))",
+    c_partials=("1 / ((1 + fabs(x)) * (1 + fabs(x)))",),
+    samples=[*unary(0.1, 3.0), *unary(-3.0, -0.1)],
+)
+def softsign(xp: Any, x: Any) -> Any:
+    """``x / (1 + abs(x))``; the derivative is ``1 / (1 + abs(x))**2``.
+
+    References
+    ----------
+    J. Turian, J. Bergstra, Y. Bengio, "Quadratic features and deep architectures for chunking" (2009).
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> autodiff.ops.softsign(1.0).item()
+    0.5
+    """
+    return x / (1 + xp.abs(x))
+
+
+def _tanhshrink_partial(x: Any, xp: Any) -> Any:
+    t = xp.tanh(x)
+    return t * t
+
+
+@elementwise(
+    partials=(_tanhshrink_partial,),
+    c="x - tanh(x)",
+    c_partials=("tanh(x) * tanh(x)",),
+    samples=_WIDE,
+)
+def tanhshrink(xp: Any, x: Any) -> Any:
+    """``x - tanh(x)``; the derivative is ``tanh(x)**2``.
+
+    Examples
+    --------
+    >>> import autodiff
+    >>> round(autodiff.ops.tanhshrink(1.0).item(), 4)
+    0.2384
+    """
+    return x - xp.tanh(x)

@@ -1,0 +1,126 @@
+"""Smooth activations: far out, near 0, in every precision, and agreement with PyTorch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from torch_oracle import compare
+
+from autodiff import Value, grad, ops
+from autodiff.errors import ArgumentError
+
+X = np.concatenate([np.random.default_rng(0).normal(size=40) * 4, [0.0, 30.0, -30.0, 800.0, -800.0]])
+SMOOTH = [
+    ("sigmoid", "sigmoid", {}),
+    ("log_sigmoid", "logsigmoid", {}),
+    ("softplus", "softplus", {}),
+    ("silu", "silu", {}),
+    ("mish", "mish", {}),
+    ("gelu", "gelu", {}),
+    ("gelu", "gelu", {"approximate": "tanh"}),
+    ("softsign", "softsign", {}),
+    ("tanhshrink", "tanhshrink", {}),
+]
+EVERY = [
+    *(("relu", {}), ("leaky_relu", {}), ("elu", {}), ("selu", {}), ("celu", {}), ("relu6", {})),
+    *(("hard_tanh", {}), ("hard_sigmoid", {}), ("hard_swish", {})),
+    *((name, attrs) for name, _, attrs in SMOOTH),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "attrs"), SMOOTH)
+def test_as_pytorch(ours, theirs, attrs):
+    """Values and gradients are PyTorch's."""
+    torch = pytest.importorskip("torch")
+    options = {"threshold": 700} if theirs == "softplus" else attrs  # its default, 20, costs digits
+    compare(
+        ops[f"autodiff_activations.{ours}"], lambda x: getattr(torch.nn.functional, theirs)(x, **options), X, **attrs
+    )
+
+
+@pytest.mark.parametrize(("name", "attrs"), EVERY)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded"])
+def test_far_out_nothing_overflows(name, attrs, dtype, recorded):
+    """At 10,000 to both sides values and gradients are finite and of the input's dtype; any warning is an error."""
+    if dtype == "float16" and name == "gelu" and attrs:
+        pytest.skip("the cube of 10,000 is infinite there")
+    x = Value(np.array([-1e4, -100.0, 0.0, 100.0, 1e4], dtype))
+    if dtype == "float16":
+        x = Value(np.array([-200.0, -100.0, 0.0, 100.0, 200.0], dtype))
+    y = ops[f"autodiff_activations.{name}"](x, **attrs)
+    y.backward(np.ones(5, dtype), create_graph=recorded)
+    gradient = x.grad.data if recorded else x.grad
+    assert (np.isfinite(y.data).all(), np.isfinite(gradient).all()) == (True, True)
+    assert (str(y.dtype), str(gradient.dtype)) == (dtype, dtype)
+
+
+@pytest.mark.parametrize(("name", "attrs"), EVERY)
+def test_single_precision_is_close_to_double(name, attrs):
+    """Values and gradients in float32 are those of float64 to six digits."""
+    op = ops[f"autodiff_activations.{name}"]
+    x = np.random.default_rng(1).uniform(-9, 9, 6000).astype(np.float32)
+    single, double = Value(x), Value(x.astype(float))
+    pair = [op(v, **attrs) for v in (single, double)]
+    for y in pair:
+        y.backward(np.ones(y.shape, y.dtype))
+    np.testing.assert_allclose(pair[0].data, pair[1].data, rtol=2e-6, atol=2e-6)
+    np.testing.assert_allclose(single.grad, double.grad, rtol=4e-6, atol=4e-6)
+
+
+@pytest.mark.parametrize(("name", "attrs"), EVERY)
+def test_large_arrays_are_as_their_parts(name, attrs):
+    """What is done block by block, or without branches, for large arrays is what is done for small ones."""
+    op = ops[f"autodiff_activations.{name}"]
+    data = np.random.default_rng(2).uniform(-9, 9, 20_000)
+    seed = np.random.default_rng(3).normal(size=20_000)
+    whole = Value(data)
+    y = op(whole, **attrs)
+    y.backward(seed)
+    parts = [Value(part) for part in np.split(data, 100)]
+    outputs = [op(part, **attrs) for part in parts]
+    for output, part_seed in zip(outputs, np.split(seed, 100), strict=True):
+        output.backward(part_seed)
+    np.testing.assert_allclose(y.data, np.concatenate([o.data for o in outputs]), rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(whole.grad, np.concatenate([p.grad for p in parts]), rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("x", [-30.0, -300.0, -700.0])
+def test_small_results_keep_their_digits(x):
+    """Far to the left sigmoid and softplus are the exponential, relative to itself."""
+    values = [float(op(x)) for op in (ops.sigmoid, ops.softplus, grad(ops.softplus))]
+    np.testing.assert_allclose(values, [math.exp(x)] * 3, rtol=1e-12)
+
+
+def test_log_sigmoid_is_symmetric_to_softplus():
+    """It is minus the softplus of minus x, to the last digit."""
+    assert ops.log_sigmoid(X).tolist() == (-ops.softplus(-X)).tolist()
+
+
+@pytest.mark.parametrize("name", ["softplus", "silu", "mish", "gelu", "softsign"])
+def test_the_second_derivative_at_zero_against_differences(name):
+    """Zero is where formulas with signs and absolute values go wrong."""
+    op, h = ops[f"autodiff_activations.{name}"], 1e-5
+    first = grad(op)
+    differences = (float(first(h)) - float(first(-h))) / (2 * h)
+    assert math.isclose(float(grad(first)(0.0)), differences, abs_tol=1e-6)
+
+
+def test_gelu_of_another_kind_is_refused():
+    """The error says what was given and what there is."""
+    with pytest.raises(ArgumentError, match="approximate was given 'erf'; expected 'none' or 'tanh'"):
+        ops.gelu(X, approximate="erf")
+
+
+def test_infinities():
+    """Where the limit is finite it is the value, and the slope is that of the asymptote."""
+    x = np.array([-np.inf, np.inf])
+    found = []
+    for op in (ops.sigmoid, ops.softplus, ops.log_sigmoid):
+        v = Value(x)
+        y = op(v)
+        y.backward(np.ones(2))
+        found.append((y.data.tolist(), v.grad.tolist()))
+    assert found == [([0, 1], [0, 0]), ([0, np.inf], [0, 1]), ([-np.inf, 0], [1, 0])]
