@@ -15,6 +15,7 @@ SHIPPED = {
     "autodiff_cupy": "loaded",
     "autodiff_ops": "loaded",
     "autodiff_activations": "loaded",
+    "autodiff_nn": "loaded",
 }
 
 

@@ -1,0 +1,150 @@
+"""Saving arrays by name, with safetensors: a format without code in it, which any framework reads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autodiff import AutodiffError
+from autodiff.extend import ArgumentError, ArgumentTypeError
+from autodiff_nn.checks import backend, raw
+from autodiff_nn.module import Module
+
+__all__ = ["MissingPackageError", "load", "load_metadata", "save"]
+
+
+class MissingPackageError(AutodiffError, ImportError):
+    """A package that only some functions need is not installed.
+
+    Example: ``autodiff_nn.save(...)`` without safetensors.
+    Fix: ``pip install 'autodiff-toolkit[nn]'``.
+    """
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError as exc:
+        raise MissingPackageError(
+            f"Saving and loading need the package safetensors ({exc}): pip install 'autodiff-toolkit[nn]'"
+        ) from exc
+    return safetensors
+
+
+def save(
+    path: str | os.PathLike[str], state: Module | Mapping[str, Any], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays to a file, whole or not at all: until the last byte is there, the old file is.
+
+    Parameters
+    ----------
+    path : path
+        The file; one that exists is replaced.
+    state : Module, or mapping of str to array or Value
+        A module stands for its `state_dict`.
+    metadata : mapping of str to str, optional
+        Whatever else is to be known of them.
+
+    Raises
+    ------
+    ArgumentTypeError
+        One of them is no array, or of a dtype that the format does not have.
+    MissingPackageError
+        safetensors is not installed.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import autodiff_nn as nn
+    >>> model = nn.Linear(2, 1, generator=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     nn.save(path, model)
+    ...     sorted(nn.load(path))
+    ['bias', 'weight']
+    """
+    import numpy as np
+
+    library = _safetensors()
+    arrays = state.state_dict() if isinstance(state, Module) else state
+    host: dict[str, Any] = {}
+    for name, entry in arrays.items():
+        own = backend(entry)
+        if own is None:
+            raise ArgumentTypeError(f"save: {name!r} is a {type(entry).__name__}; expected an array or a Value")
+        # The format stores rows one after another; and an array in another order would be written as it lies.
+        host[name] = np.array(own.to_numpy(raw(entry)), order="C")
+    try:
+        content = library.numpy.save(host, metadata=None if metadata is None else dict(metadata))
+    except (library.SafetensorError, KeyError, TypeError, ValueError) as exc:
+        dtypes = ", ".join(f"{name!r}: {array.dtype}" for name, array in host.items())
+        raise ArgumentTypeError(f"save: safetensors cannot write this ({exc}); it was given {dtypes:.300}") from exc
+    _write(Path(path), content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the arrays of a file, as NumPy arrays; ``model.load_state_dict(load(path))`` puts them into a module.
+
+    Raises
+    ------
+    ArgumentError
+        The file is not of this format, or is damaged.
+    MissingPackageError
+        safetensors is not installed.
+
+    Examples
+    --------
+    >>> import autodiff_nn as nn
+    >>> nn.load("no-such-file")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: ...
+    """
+    library = _safetensors()
+    try:
+        return dict(library.numpy.load(Path(path).read_bytes()))
+    except library.SafetensorError as exc:
+        raise ArgumentError(f"load: {str(path)!r} is no safetensors file, or is damaged: {exc}") from exc
+
+
+def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read the metadata of a file, without its arrays; empty if it has none.
+
+    Raises
+    ------
+    ArgumentError
+        The file is not of this format, or is damaged.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import autodiff_nn as nn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     nn.save(path, nn.Linear(2, 1), {"epoch": "3"})
+    ...     nn.load_metadata(path)
+    {'epoch': '3'}
+    """
+    library = _safetensors()
+    try:
+        with library.safe_open(str(path), framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except library.SafetensorError as exc:
+        raise ArgumentError(f"load_metadata: {str(path)!r} is no safetensors file, or is damaged: {exc}") from exc

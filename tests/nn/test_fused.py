@@ -1,0 +1,146 @@
+"""The fused ops: conformance, single precision, half precision, large numbers, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import autodiff_nn as nn
+from autodiff import AutodiffError, Value, ops
+from autodiff.extend import Array, Sample, sample
+from autodiff.testing import check_op
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("op", [nn.linear, nn.layer_norm, nn.cross_entropy_with_logits], ids=lambda op: op.name)
+def test_fused_ops_conform(op, seed):
+    """Kernels, rules and NumPy's own rules agree with differences to the second order."""
+    check_op(op, seed=seed)
+
+
+def test_arrays_of_many_blocks_conform():
+    """NumPy's kernels work on blocks of rows; these samples have several, and a last one that is not full."""
+    rng = np.random.default_rng(0)
+    x, g = rng.normal(size=(100, 1000)), rng.normal(size=(100, 1000))
+    weight, bias, labels = rng.normal(size=1000), rng.normal(size=1000), rng.integers(0, 1000, 100)
+
+    def results(op, inputs, seed, **attrs):
+        values = [Value(a) for a in inputs]
+        y = op(*values, **attrs)
+        y.backward(seed, create_graph=True)  # a recorded pass runs the generic rule
+        recorded = [v.grad.data for v in values if v.requires_grad]
+        for v in values:
+            v.zero_grad()
+        op(*values, **attrs).backward(seed)
+        plain = [v.grad for v in values if v.requires_grad]
+        return [y.data, *plain], [_generic(op, inputs, attrs), *recorded]
+
+    for actual, expected in (
+        results(nn.layer_norm, (x, weight, bias), g),
+        results(nn.cross_entropy_with_logits, (x, labels), g[:, 0]),
+    ):
+        for a, b in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def _generic(op, inputs, attrs):
+    y = op.function(np, *inputs, **{**op.attrs, **attrs})
+    return y[0] if op.residuals else y
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_dtypes_stay(dtype):
+    """What goes in comes out, gradients included."""
+    x, w, b = (Value(np.ones(shape, dtype)) for shape in ((2, 3), (3,), (3,)))
+    square = Value(np.ones((3, 3), dtype))
+    for y in (
+        nn.layer_norm(x, w, b),
+        nn.linear(x, square, b),
+        nn.cross_entropy_with_logits(x, np.array([0, 1])),
+    ):
+        y.sum().backward()
+
+        assert [y.dtype, x.grad.dtype, b.grad.dtype] == [dtype] * 3
+
+
+def test_half_precision_is_summed_in_single():
+    """A mean of 4,096 numbers of size 64 would overflow float16, whose largest is 65,504."""
+    x = np.full((1, 4096), 64, np.float16)
+    x[0, ::2] = 62
+    x = Value(x)
+    y = nn.layer_norm(x, 1.0, 0.0)
+    (y * y * y).sum().backward()
+
+    assert sorted({*y.data.ravel().tolist()}) == [-1.0, 1.0]
+    assert np.isfinite(x.grad).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_scores_neither_overflow_nor_warn(dtype):
+    """Scores of 1e4 and more give what is exact: differences of scores."""
+    x = Value(np.array([[1e4, 0.0, -1e4], [-1e30, 0.0, 0.0]], dtype))
+    y = nn.cross_entropy_with_logits(x, np.array([2, 1]))
+    y.sum().backward()
+
+    np.testing.assert_allclose(y.data, [2e4, np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(x.grad, [[1, 0, -1], [0, -0.5, 0.5]], atol=1e-6)
+
+
+def test_a_large_loss_keeps_the_digits_of_the_gradient():
+    """The gradient is the softmax of the scores whatever the loss is: no digits are lost to its size."""
+    x = Value(np.array([[0.3, -0.2, -1e6]], np.float32))
+    nn.cross_entropy_with_logits(x, np.array([2])).sum().backward()
+    exact = np.exp([0.3, -0.2]) / np.exp([0.3, -0.2]).sum()
+
+    np.testing.assert_allclose(x.grad[0, :2], exact, rtol=1e-6)
+
+
+def test_layer_norm_keeps_the_digits_of_numbers_far_from_zero():
+    """A mean of 1e8 is taken out before anything is squared."""
+    x = np.array([[1.0, 2.0, 3.0, 4.0]])
+
+    np.testing.assert_allclose(nn.layer_norm(x + 1e8, 1.0, 0.0), nn.layer_norm(x, 1.0, 0.0), rtol=1e-7)
+
+
+def test_only_what_rules_need_is_kept():
+    """Of a layer norm whose input needs no gradient, nothing of the size of the bias's gradient is kept."""
+    import weakref
+
+    x = np.ones((50, 3))
+    kept = weakref.ref(x)
+    y = nn.layer_norm(x, np.ones(3), Value(np.zeros(3)))
+    del x
+
+    assert kept() is None
+    assert y.requires_grad
+
+
+_WRONG = {
+    "linear: sizes": (lambda: nn.linear(np.ones((2, 3)), np.ones((4, 2)), 0.0), r"\(2, 3\), weight \(4, 2\)"),
+    "linear: bias": (lambda: nn.linear(np.ones((2, 3)), np.ones((4, 3)), np.ones(3)), r"bias \(3,\)"),
+    "layer norm: weight": (lambda: nn.layer_norm(np.ones((2, 3)), np.ones(2), 0.0), r"weight has shape \(2,\)"),
+    "layer norm: bias": (lambda: nn.layer_norm(np.ones((2, 3)), 1.0, np.ones(2)), r"expected \(3,\)"),
+    "layer norm: ndim": (lambda: nn.layer_norm(np.ones(3), 1.0, 0.0, ndim=2), "number of axes"),
+    "layer norm: integers": (lambda: nn.layer_norm(np.arange(3), 1.0, 0.0), "int64"),
+    "layer norm: complex": (lambda: nn.layer_norm(np.ones(3, complex), 1.0, 0.0), "complex128"),
+    "entropy: labels": (lambda: ops.cross_entropy_with_logits(np.ones((2, 3)), np.array([0, 3])), "label 3 names no"),
+    "entropy: negative": (lambda: ops.cross_entropy_with_logits(np.ones((1, 3)), np.array([-1])), "label -1 names no"),
+    "entropy: shape": (lambda: ops.cross_entropy_with_logits(np.ones((2, 3)), np.array([0])), r"shape \(2,\)"),
+    "entropy: floats": (lambda: ops.cross_entropy_with_logits(np.ones((2, 3)), np.ones(2)), "integer labels"),
+    "entropy: axis": (lambda: ops.cross_entropy_with_logits(np.ones((2, 3)), np.array([0, 0]), axis=2), "no axis 2"),
+}
+
+
+@pytest.mark.parametrize("name", _WRONG)
+def test_wrong_arguments_are_named(name):
+    """The message has what was given."""
+    call, message = _WRONG[name]
+    with pytest.raises(AutodiffError, match=message):
+        call()
+
+
+def test_more_samples_conform():
+    """Scalars for parameters, one row, and one column."""
+    check_op(nn.layer_norm, [sample((3, 1, 4), (4,), 0.5), sample((1, 4), 2.0, (4,))])
+    check_op(nn.cross_entropy_with_logits, [Sample((Array((3, 1)), Array((3,), 0, 1, "int")), {"axis": 1})])

@@ -1,0 +1,142 @@
+"""Saving and loading: round trips, whole files or none, faults that are named."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import autodiff_nn as nn
+from autodiff import AutodiffError, Value
+from autodiff_nn import saving
+
+pytest.importorskip("safetensors")
+
+
+def test_a_model_goes_round(tmp_path):
+    """Names, shapes, dtypes and numbers return, 0-d, empty and transposed arrays too."""
+    path = tmp_path / "model.safetensors"
+    state = {
+        "matrix": np.arange(6.0).reshape(2, 3).T,
+        "view": np.arange(10, dtype=np.float32)[::-3],
+        "number": np.array(7),
+        "empty": np.zeros((0, 3), np.float16),
+        "mask": np.array([True, False]),
+        "value": Value([1.0, 2.0]),
+    }
+    nn.save(path, state, {"epoch": "3"})
+    found = nn.load(path)
+
+    assert sorted(state) == sorted(found)
+    for name, array in state.items():
+        expected = np.asarray(array.data if isinstance(array, Value) else array)
+        assert (expected.shape, expected.dtype) == (found[name].shape, found[name].dtype)
+        assert expected.tolist() == found[name].tolist()
+    assert nn.load_metadata(path) == {"epoch": "3"}
+
+
+def test_a_module_an_optimiser_and_a_schedule_go_round(tmp_path):
+    """All three states can be saved, and be loaded from what comes back."""
+    model = nn.Sequential(nn.Linear(2, 2, generator=0), nn.BatchNorm1d(2))
+    optimizer = nn.Adam(model.parameters())
+    schedule = nn.StepLR(optimizer, 1)
+    model(np.eye(2)).sum().backward()
+    optimizer.step()
+    schedule.step()
+    for name, obj in (("model", model), ("optimizer", optimizer), ("schedule", schedule)):
+        nn.save(tmp_path / name, obj.state_dict())
+    other = nn.Sequential(nn.Linear(2, 2, generator=1), nn.BatchNorm1d(2))
+    again = nn.Adam(other.parameters())
+    rates = nn.StepLR(again, 1)
+    for name, obj in (("model", other), ("optimizer", again), ("schedule", rates)):
+        obj.load_state_dict(nn.load(tmp_path / name))
+
+    x = np.random.default_rng(0).normal(size=(3, 2))
+    assert model.eval()(x).data.tolist() == other.eval()(x).data.tolist()
+    assert again.state[0]["mean"].tolist() == optimizer.state[0]["mean"].tolist()
+    assert (again.state[0]["step"], again.groups[0]["lr"], rates.count) == (1, 1e-4, 1)
+
+
+def test_what_does_not_fit_is_named(tmp_path):
+    """A file of another model lists what is missing, unexpected and of another shape."""
+    nn.save(tmp_path / "file", nn.Linear(2, 3))
+    with pytest.raises(AutodiffError, match=r"Missing: '0.weight', '0.bias'. Unexpected: 'bias', 'weight'."):
+        nn.Sequential(nn.Linear(2, 3)).load_state_dict(nn.load(tmp_path / "file"))
+    with pytest.raises(AutodiffError, match=r"'weight' has shape \(4, 2\) here and \(3, 2\) in the state"):
+        nn.Linear(2, 4).load_state_dict(nn.load(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_an_interrupt_leaves_the_old_file(tmp_path, monkeypatch, step):
+    """Until the new file is whole and in place, the old one is there; nothing else is left behind."""
+    path = tmp_path / "file"
+    nn.save(path, {"a": np.zeros(3)})
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(saving.os, step, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        nn.save(path, {"a": np.ones(3)})
+    monkeypatch.undo()
+
+    assert nn.load(path)["a"].tolist() == [0.0, 0.0, 0.0]
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_nothing_is_written_of_what_cannot_be(tmp_path):
+    """A wrong entry is named, and the old file stays."""
+    path = tmp_path / "file"
+    nn.save(path, {"a": np.zeros(3)})
+    with pytest.raises(AutodiffError, match="'b' is a str; expected an array or a Value"):
+        nn.save(path, {"a": np.ones(3), "b": "text"})
+    with pytest.raises(AutodiffError, match=r"'c': complex128"):
+        nn.save(path, {"c": np.ones(3, complex)})
+
+    assert nn.load(path)["a"].tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("read", [nn.load, nn.load_metadata])
+def test_damaged_files_are_told(tmp_path, read):
+    """A truncated file, and one of another kind, name the path; one that is not there is not found."""
+    path = tmp_path / "file"
+    nn.save(path, {"a": np.zeros(300)})
+    whole = path.read_bytes()
+    for content in (whole[:-8], b"text", b""):
+        path.write_bytes(content)
+        with pytest.raises(AutodiffError, match="file' is no safetensors file, or is damaged"):
+            read(path)
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "other")
+
+
+def run(code):
+    """Run `code` in a fresh interpreter; return what it prints."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_safetensors_is_imported_when_it_is_used():
+    """Importing the package, and training, does without."""
+    code = "import autodiff_nn as nn, sys; nn.SGD(nn.Linear(2, 1).parameters()).step(); print('safetensors' in sys.modules)"
+
+    assert run(code) == "False"
+
+
+def test_without_safetensors_the_error_says_what_to_install():
+    """It is an ImportError and an AutodiffError."""
+    code = """
+import sys; sys.modules["safetensors"] = None
+import autodiff, autodiff_nn as nn
+for call in (lambda: nn.save("file", nn.Linear(1, 1)), lambda: nn.load("file"), lambda: nn.load_metadata("file")):
+    try:
+        call()
+    except ImportError as error:
+        print(isinstance(error, autodiff.AutodiffError), "pip install 'autodiff-toolkit[nn]'" in str(error))
+"""
+
+    assert run(code).split("\n") == ["True True"] * 3
