@@ -41,7 +41,7 @@ class NumpyBackend(Backend):
         wanted = None if dtype is None else self.dtype(dtype)
         try:
             array = np.asarray(obj, dtype=wanted)
-        except (TypeError, ValueError) as exc:
+        except (TypeError, ValueError, RuntimeError, OverflowError) as exc:
             raise ArgumentTypeError(f"Cannot make an array of {_shown(obj)}: {exc}") from exc
         if type(array) is not np.ndarray:
             array = array.view(np.ndarray)
@@ -95,6 +95,16 @@ class NumpyBackend(Backend):
 
     def zeros(self, shape: tuple[int, ...], dtype: Any, array_type: type) -> Any:
         return np.dtype(dtype).type(0) if array_type in self.scalar_types else np.zeros(shape, dtype)
+
+    def unbox(self, array: Any) -> Any:
+        return array[()]
+
+    def read_only(self, array: Any) -> Any:
+        if isinstance(array, np.generic):
+            return array
+        view = array.view()
+        view.flags.writeable = False
+        return view
 
     def fresh(self, array: Any, *, alone: bool = False) -> Any:
         if isinstance(array, np.generic) or (alone and array.base is None and array.flags.writeable):

@@ -29,6 +29,11 @@ def convert(op: Any, i: int, x: Any, backend: Any) -> Any:
             f"{op.id!r}: argument {i} is {x!r:.60} of type {type(x).__name__}; it takes Values, numbers, "
             f"lists of numbers and arrays of the backends {known}"
         )
+    if isinstance(x, list | tuple) and any(type(item) is not int and hasattr(item, "requires_grad") for item in x):
+        raise ArgumentTypeError(
+            f"{op.id!r}: argument {i} is a list with Values in it. Pass the Values one by one, {op.name}(*values), or join "
+            f"them first, autodiff.numpy.concat(values)."
+        )
     try:
         return backend.asarray(x)
     except AutodiffError as exc:

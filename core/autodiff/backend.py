@@ -144,6 +144,14 @@ class Backend(ABC):
         """Return the 0-d array of one of the `scalar_types`."""
         return self.xp.asarray(scalar)
 
+    def unbox(self, array: Any) -> Any:
+        """Return a 0-d array as one of the `scalar_types`, if the backend has any."""
+        return array
+
+    def read_only(self, array: Any) -> Any:
+        """Return `array` so that it cannot be written to, if the library knows such arrays; without a copy."""
+        return array
+
     def fresh(self, array: Any, *, alone: bool = False) -> Any:
         """Return an array that nobody else can reach or change: `array` itself if that is certain, else a copy.
 

@@ -14,7 +14,7 @@ from contextvars import copy_context
 from typing import Any
 
 from autodiff import inspection, leaves
-from autodiff.graph import SPENT, Edge, between, next_seq, schedule, spend
+from autodiff.graph import SPENT, Edge, between, next_seq, refuse_spent, schedule, spend
 from autodiff.modes import DEBUG, MODE, NO_GRAD, mode
 from autodiff.projection import project
 from autodiff.registry import registry
@@ -48,6 +48,7 @@ def _pull_back(
     order, cotangents = schedule(roots, 0 if targets is None else min((e.seq for e in targets), default=0))
     live = None if targets is None else between(order, targets)
     wanted: set[Edge] = targets or set()
+    refuse_spent(order)
     unusual = record or checks or live is not None
     found: dict[Edge, Any] = {}  # cotangents of nodes: of the targets among them, and of those that retain theirs
     for root, seed in zip(roots, seeds, strict=True):
@@ -57,7 +58,7 @@ def _pull_back(
     dtype: Any = None
     is_complex = False
     get, pop = cotangents.get, cotangents.pop
-    node: Any = None
+    node = saved = None
     try:
         for node in order:
             g = pop(node)
@@ -86,13 +87,12 @@ def _pull_back(
                 pulls, g = plan.specialise(pulls, g)
             if unusual:
                 if live is not None:
-                    pulls = [
-                        pull if e in live or e in wanted else nothing for e, pull in zip(edges, pulls, strict=True)
-                    ]
+                    ends = [edge in live or edge in wanted for edge in edges]
+                    pulls = [pull if end else nothing for end, pull in zip(ends, pulls, strict=True)]
                 saved = plan.lift(node) if record else saved
                 pulls = inspection.checked(node, pulls, g, saved) if checks else pulls
             if not retain:
-                node.edges = None
+                node.edges = ()
                 node.saved = SPENT
             i = 0
             for pull in pulls:  # not a zip: its tuples cost more than the count
@@ -114,7 +114,7 @@ def _pull_back(
                     summed.add(edge)
         inspection.run_leaf_hooks(cotangents)
     except BaseException as exc:
-        exc.add_note(inspection.describe(node))
+        inspection.explain(exc, node, saved)
         if not retain:  # part of the graph is freed: the next error names the cause
             spend(order, live, exc)
         raise

@@ -17,17 +17,23 @@ from weakref import ref
 
 from autodiff.errors import GraphError
 
-__all__ = ["SPENT", "Cell", "Edge", "Leaf", "Node", "Watch", "between", "next_seq", "schedule", "spend"]
+__all__ = [
+    "SPENT",
+    "Cell",
+    "Edge",
+    "Leaf",
+    "Node",
+    "Spent",
+    "Watch",
+    "between",
+    "next_seq",
+    "refuse_spent",
+    "schedule",
+    "spend",
+]
 
 # A node is made after its inputs, hence has a higher number: sorting by it is a topological order.
 next_seq = count(1).__next__
-
-
-#: Why a node cannot be used once its pass has been run.
-SPENT = (
-    "an earlier backward pass freed what this one needs. Pass retain_graph=True to the first one, or compute the "
-    "result again."
-)
 
 
 class Cell:
@@ -71,7 +77,7 @@ class Node:
 
     `shape`, `dtype` and `type` are those of the output, which the cotangent must have; of an op with several
     outputs, `shape` has one such triple for each.
-    A node whose pass has been run is spent: `edges` is None and `saved` says why.
+    A node whose pass has been run is spent: it has no edges left, and `saved` says why.
     """
 
     __slots__ = ("dtype", "edges", "plan", "saved", "seq", "shape", "type", "watch")
@@ -104,24 +110,36 @@ Edge: TypeAlias = Node | Leaf
 _by_seq = attrgetter("seq")
 
 
+class Spent:
+    """Stands in the place of what a node saved, once its pass has been run or has failed; says why it is gone."""
+
+    __slots__ = ("cause",)
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+
+    def error(self, node: Node) -> GraphError:
+        """Return the error for a pass that needs `node`."""
+        return GraphError(f"The result of {node.plan.op.id!r} cannot be differentiated: {self.cause}")
+
+
+#: What a node saved, after a pass that did not retain the graph.
+SPENT = Spent(
+    "an earlier backward pass freed what this one needs. Pass retain_graph=True to the first one, or compute the "
+    "result again."
+)
+
+
 def schedule(roots: Iterable[Edge], floor: int = 0) -> tuple[list[Node], dict[Edge, Any]]:
     """Return the nodes that `roots` depend on and that are not older than `floor`, each before its inputs.
 
     They are also the keys of the dict, each with None: the place for its cotangent. Iterative, so that the
     depth of a graph is limited by memory alone.
-
-    Raises
-    ------
-    GraphError
-        One of them is spent: an earlier pass freed what it saved.
     """
     found: dict[Edge, Any] = dict.fromkeys(root for root in roots if type(root) is Node)
     order: list[Any] = list(found)
     for node in order:  # grows while it is read
-        edges = node.edges
-        if edges is None:
-            raise GraphError(f"The result of {node.plan.op.id!r} cannot be differentiated: {node.saved}")
-        for edge in edges:
+        for edge in node.edges:
             if type(edge) is Node and edge not in found and edge.seq >= floor:
                 found[edge] = None
                 order.append(edge)
@@ -138,9 +156,25 @@ def between(order: list[Node], targets: set[Edge]) -> set[Edge]:
     return path
 
 
+def refuse_spent(nodes: Iterable[Node]) -> None:
+    """Refuse a pass through `nodes` before it has begun, if one of them is spent.
+
+    Also if it seems to lie on no path to what was asked for: its edges are gone, and nobody can tell any more.
+
+    Raises
+    ------
+    GraphError
+        One of them is spent.
+    """
+    for node in nodes:
+        if type(node.saved) is Spent:
+            raise node.saved.error(node)
+
+
 def spend(nodes: Iterable[Node], live: Container[Edge] | None, exc: BaseException) -> None:
     """Mark the nodes of a pass that failed, those that are `live` if not all, as unusable because of `exc`."""
+    spent = Spent(f"a backward pass through it failed, {type(exc).__name__}: {exc}. Compute the result again.")
     for node in nodes:
         if live is None or node in live:
-            node.edges = None
-            node.saved = f"a backward pass through it failed, {type(exc).__name__}: {exc}. Compute the result again."
+            node.edges = ()
+            node.saved = spent

@@ -29,7 +29,9 @@ class Inputs:
     """
 
     def __init__(self, transform: str, f: Function, args: tuple[Any, ...], argnums: int | Sequence[int]) -> None:
-        self.single = isinstance(argnums, int)
+        if not callable(f):
+            raise ArgumentTypeError(f"{transform} takes a function; it was given {f!r:.80}")
+        self.single = not isinstance(argnums, tuple | list)
         self.argnums = _checked_argnums(transform, f, args, argnums)
         self.args = list(args)
         # Inside another transform's function, or given Values, the pass must be differentiable itself.
@@ -147,13 +149,13 @@ def run(
 
 
 def _checked_argnums(transform: str, f: Function, args: tuple[Any, ...], argnums: int | Sequence[int]) -> list[int]:
-    if not isinstance(argnums, int | tuple | list):
+    if isinstance(argnums, bool) or not (isinstance(argnums, tuple | list) or hasattr(argnums, "__index__")):
         raise ArgumentError(
             f"{transform} of {name_of(f)}: argnums is an int or a sequence of ints; it was given {argnums!r}"
         )
-    numbers: list[Any] = [argnums] if isinstance(argnums, int) else list(argnums)
+    numbers: list[Any] = list(argnums) if isinstance(argnums, tuple | list) else [argnums]
     for n in numbers:
-        if not isinstance(n, int) or not -len(args) <= n < len(args):
+        if isinstance(n, bool) or not hasattr(n, "__index__") or not -len(args) <= n < len(args):
             raise ArgumentError(
                 f"{transform} of {name_of(f)}: argnums={argnums!r}, and it was called with {len(args)} positional arguments"
             )

@@ -7,11 +7,11 @@ from typing import Any
 
 from autodiff.debugging import fingerprint
 from autodiff.errors import ArgumentError, GraphError, RuleError
-from autodiff.graph import Edge, Leaf, Node, Watch
+from autodiff.graph import Edge, Leaf, Node, Spent, Watch
 from autodiff.registry import registry
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["attend", "checked", "describe", "run_hooks", "run_leaf_hooks"]
+__all__ = ["attend", "checked", "explain", "run_hooks", "run_leaf_hooks"]
 
 
 def attend(node: Node, g: Any, found: dict[Edge, Any], checks: int) -> Any:
@@ -21,7 +21,7 @@ def attend(node: Node, g: Any, found: dict[Edge, Any], checks: int) -> Any:
         g = run_hooks(watch, g, node)
     if watch.leaf is not None:
         found[watch.leaf] = g
-    if checks and watch.fingerprint is not None and node.edges is not None and watch.fingerprint != fingerprint(node):
+    if checks and watch.fingerprint is not None and watch.fingerprint != fingerprint(node):
         raise GraphError(
             f"{node.plan.op.id!r}: an array that its gradient needs was changed between the forward and the backward "
             f"pass. Work on a copy, or compute the result again after the change."
@@ -104,18 +104,24 @@ def _has_nan(item: Any) -> bool:
     return own is not None and own.has_nan(raw)
 
 
-def describe(node: Node | None) -> str:
-    """Say which op a backward pass was at, and, if debug mode recorded it, which line called that op."""
+def explain(exc: BaseException, node: Node | None, saved: Any) -> None:
+    """Say which op a pass that failed was at, and, if debug mode recorded it, which line called that op.
+
+    Raises
+    ------
+    GraphError
+        The cause is that a pass in another thread, over the same graph, spent the node first.
+    """
     if node is None:
-        return "at the start of the backward pass"
+        exc.add_note("at the start of the backward pass")
+        return
+    if type(saved) is Spent:
+        raise saved.error(node) from exc
     op = node.plan.op
     text = f"in the backward pass of {op.id!r} (plugin {op.plugin!r}), output shape {node.shape} {node.dtype}"
     line = node.watch.line if node.watch is not None else None
-    return (
-        f"{text}; called at {line}"
-        if line
-        else f"{text}; run forward and backward under autodiff.debug() to see the line"
-    )
+    hint = f"called at {line}" if line else "run forward and backward under autodiff.debug() to see the line"
+    exc.add_note(f"{text}; {hint}")
 
 
 def _argument(op: Any, position: int) -> str:

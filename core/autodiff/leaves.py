@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from sys import getrefcount
 from typing import Any
 
 from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.graph import Cell, Edge, Leaf
+from autodiff.modes import NO_GRAD, Switch
 from autodiff.registry import registry
-from autodiff.value import Value, wrap
+from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["commit", "edge_of", "of"]
+__all__ = ["commit", "edge_of", "listed", "of"]
 
 _lock = threading.RLock()  # gradients of one leaf may arrive from several threads
 
@@ -48,10 +49,12 @@ _ALONE = _pop({0: object()}, 0)[1]
 
 def _sum(leaf: Leaf, before: Any, g: Any, references: int) -> Any:
     own: Any = registry.backend_of(leaf.type)
-    if before is not None:
+    if type(before) is Value or type(g) is Value:
+        with Switch(off=NO_GRAD):  # a gradient that was recorded stays so, whatever the mode around
+            total = wrap(own.fresh(unwrap(g)), g._edge if type(g) is Value else None)
+            total = total if before is None else before + total
+    elif before is not None:
         total = before + g
-    elif type(g) is Value:
-        total = wrap(own.fresh(g._array), g._edge)
     else:
         # It may be the seed, a sibling's gradient or a view of something: the leaf gets an array of its own.
         total = own.fresh(g, alone=references <= _ALONE)
@@ -62,7 +65,7 @@ def listed(inputs: Any) -> list[Any]:
     """Return what a user named as inputs: Values, or a single one."""
     if type(inputs) is Value:
         return [inputs]
-    if not isinstance(inputs, Iterable):
+    if not isinstance(inputs, Iterable) or (isinstance(inputs, Sized) and not len(inputs)):
         raise ArgumentTypeError(f"backward(inputs=...) takes Values that need a gradient; it was given {inputs!r:.80}")
     return list(inputs)
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, TypeVar, overload
 
+from autodiff.errors import ArgumentTypeError
+
 __all__ = ["debug", "enable_grad", "is_grad_enabled", "no_grad"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,6 +51,10 @@ class Switch:
             return
 
     def __call__(self, function: F) -> F:
+        if not callable(function):
+            raise ArgumentTypeError(
+                f"no_grad and its like decorate a function, or open a block; given {function!r:.80}"
+            )
         # A switch of its own for every call, `again()`: two threads may be inside at once.
         again = functools.partial(Switch, self._set, self._clear)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
 from autodiff.backend import Backend
@@ -132,7 +133,8 @@ _CREATION = (
 def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
     """``numpy.asarray``: a Value as it is, anything else as a Value that needs no gradient."""
     if type(obj) is Value:
-        return obj if dtype is None else obj.astype(dtype)
+        obj = obj if dtype is None else obj.astype(dtype)
+        return standard.positive(obj) if copy else obj  # type: ignore[no-any-return]  # an op of a Value gives a Value
     data, own = registry.asarray(obj, dtype=dtype)
     return wrap(own.fresh(data) if copy else data, None)
 
@@ -186,7 +188,7 @@ def __getattr__(name: str) -> Any:
 def _constant(name: str, backend: Backend) -> Any:
     """Return a dtype or a constant of the backend's library: float32, pi, newaxis."""
     found = getattr(backend.xp, name, _ABSENT)
-    return _ABSENT if callable(found) and not isinstance(found, type) else found
+    return _ABSENT if isinstance(found, ModuleType) or (callable(found) and not isinstance(found, type)) else found
 
 
 _ABSENT = object()

@@ -15,7 +15,7 @@ class AxisArgumentError(ArgumentError, IndexingError):
 
 _REPLACED = frozenset(
     {
-        *("TypeError", "ValueError", "IndexError", "AxisError"),
+        *("TypeError", "ValueError", "IndexError", "AxisError", "OverflowError"),
         *("UFuncTypeError", "_UFuncNoLoopError", "_UFuncInputCastingError", "_UFuncOutputCastingError"),
     }
 )
@@ -35,7 +35,7 @@ def refuse(op: Any, exc: Exception, xs: Any, attrs: dict[str, Any]) -> NoReturn:
     for caught, raised in (
         (IndexError, IndexingError if not isinstance(exc, ValueError) else AxisArgumentError),
         (TypeError, ArgumentTypeError),
-        (ValueError, KernelError),
+        ((ValueError, OverflowError), KernelError),
     ):
         # A subclass of its own, LinAlgError for one, is what callers expect to catch: it stays.
         if isinstance(exc, caught) and type(exc).__name__ in _REPLACED:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.errors import ArgumentError, BackendMismatchError
+from autodiff.errors import ArgumentError, BackendMismatchError, GradientTypeError
 from autodiff.registry import registry
 
-__all__ = ["boxed", "replacement"]
+__all__ = ["boxed", "refuse_narrowing", "replacement", "unboxed"]
 
 
 def replacement(where: str, old: Any, new: Any) -> Any:
@@ -40,3 +40,25 @@ def boxed(array: Any) -> Any:
     """Return `array` as users see it: a 0-d array in place of a backend's scalar."""
     own = registry.backend_of(type(array))
     return own.box(array) if own is not None and type(array) in own.scalar_types else array
+
+
+def unboxed(array: Any) -> Any:
+    """Return `array` as graphs hold it: a backend's scalar in place of a 0-d array, if the backend has scalars."""
+    own: Any = registry.backend_of(type(array))
+    return own.unbox(array) if array.shape == () else array
+
+
+def refuse_narrowing(into: Any, new: Any) -> None:
+    """Refuse to write numbers that need a gradient where their kind does not fit.
+
+    Raises
+    ------
+    GradientTypeError
+        Floating numbers would become integers, or complex ones real.
+    """
+    ours, theirs = (registry.kind(x.dtype, backend) for x in (into, new) if (backend := registry.backend_of(type(x))))
+    if ours not in ("float", "complex") or (ours, theirs) == ("float", "complex"):
+        raise GradientTypeError(
+            f"v[i] = w with v of dtype {into.dtype} would cut the numbers of w, of dtype {new.dtype}, and with them the "
+            f"gradient. Use v.astype({str(new.dtype)!r}), or w.detach()."
+        )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 __all__ = ["flatten", "unflatten"]
 
 _NAMESPACE = "autodiff"
 _known: set[type] = set()
+_lock = threading.Lock()
 
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
@@ -15,11 +17,13 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
     import optree  # here, because importing it takes longer than importing autodiff
 
     leaves, treedef = optree.tree_flatten(tree, none_is_leaf=True, namespace=_NAMESPACE)
-    new = {type(leaf) for leaf in leaves if hasattr(type(leaf), "__dataclass_fields__")} - _known
+    new = {type(leaf) for leaf in leaves if hasattr(type(leaf), "__dataclass_fields__")}
     if not new:
         return leaves, treedef
     for cls in new:
-        _register(cls)
+        with _lock:
+            if cls not in _known:
+                _register(cls)
     return flatten(tree)
 
 
@@ -36,7 +40,6 @@ def _register(cls: type) -> None:
     import optree
 
     # optree takes a plain dataclass for a leaf; we register each class, in a namespace of ours, when we meet it.
-    _known.add(cls)
     names = [f.name for f in dataclasses.fields(cls)]
 
     def take_apart(obj: Any) -> tuple[list[Any], Any, list[str]]:
@@ -50,3 +53,4 @@ def _register(cls: type) -> None:
         return obj
 
     optree.register_pytree_node(cls, take_apart, put_together, namespace=_NAMESPACE)
+    _known.add(cls)  # last: other threads go on once it is there

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, GraphError, UnknownOpError, nearest
 from autodiff.graph import Cell, Edge, Leaf, Node
@@ -16,11 +16,10 @@ from autodiff.hooks import Hook, watch
 from autodiff.modes import NO_GRAD, mode
 from autodiff.operators import Operators
 from autodiff.registry import registry
-from autodiff.replacing import boxed, replacement
+from autodiff.replacing import boxed, refuse_narrowing, replacement, unboxed
 from autodiff.standard import standard
 
 __all__ = ["Value", "unwrap", "wrap"]
-
 
 #: What `Value.backward` and NumPy's protocols call; `autodiff/__init__` hands them over, as they work on Values.
 run_backward: Any = None
@@ -54,6 +53,8 @@ class Value(Operators):
     -----
     Values hash by identity and compare by element. Basic indexing gives copies in the graph, never writable
     views. ``v += w`` and ``v[i] = w`` re-bind the handle to a new node: what was recorded before stays valid.
+    Under `no_grad` they change the numbers and the place in the graph stays. A copy of a handle shares the leaf
+    and its gradient, not later changes of the numbers.
 
     Examples
     --------
@@ -66,6 +67,11 @@ class Value(Operators):
     """
 
     __slots__ = ("__weakref__", "_array", "_cell", "_edge")
+
+    def __init_subclass__(cls) -> None:
+        raise ArgumentTypeError(
+            f"{cls.__qualname__!r} cannot derive from Value: ops tell Values by type. Hold one instead."
+        )
 
     def __init__(
         self,
@@ -105,9 +111,15 @@ class Value(Operators):
 
     @property
     def data(self) -> Any:
-        """The raw array; assigning replaces the numbers of a leaf, and the leaf stays the leaf."""
-        self._array = data = boxed(self._array)
-        return data
+        """The raw array; assigning replaces the numbers of a leaf, and the leaf stays the leaf.
+
+        Of an intermediate result it cannot be written to, where the library knows such arrays: the graph may
+        need it. Writing into that of a leaf changes what graphs recorded before have saved of it.
+        """
+        if type(self._edge) is Node:
+            return self._backend().read_only(boxed(self._array))
+        self._array = boxed(self._array)  # kept, so that writing into it is seen
+        return self._array
 
     @data.setter
     def data(self, new: Any) -> None:
@@ -117,7 +129,7 @@ class Value(Operators):
         """Put other numbers of the same shape into a Value that is no intermediate result."""
         if type(self._edge) is Node:
             raise GraphError(f"{where} of an intermediate result cannot be replaced; use .detach() for a free copy.")
-        self._array = replacement(where, self._array, unwrap(new))
+        self._array = unboxed(replacement(where, self._array, unwrap(new)))
 
     @property
     def grad(self) -> Any:
@@ -136,8 +148,9 @@ class Value(Operators):
             if new is None:
                 return
             raise GraphError("This Value has no gradient to assign: it needs none, or it is an intermediate result.")
-        if new is not None and not (type(new) is Value and new._edge is not None):
-            new = boxed(replacement("Value.grad", self._array, unwrap(new)))
+        if new is not None:
+            checked = boxed(replacement("Value.grad", self._array, unwrap(new)))
+            new = new if type(new) is Value and new._edge is not None else checked
         cell.grad = new
 
     def _find_cell(self) -> Cell | None:
@@ -208,10 +221,11 @@ class Value(Operators):
         return f"Value({own.format(self._array)}, dtype={self.dtype}, backend={own.name!r}{origin}{needs})"
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.size == 1 and spec else str(self) if not spec else self._refuse(spec)
-
-    def _refuse(self, spec: str) -> NoReturn:
-        raise ArgumentTypeError(f"The format {spec!r} needs a single number; this Value has shape {self.shape}.")
+        if not spec:
+            return str(self)
+        if self.size != 1:
+            raise ArgumentTypeError(f"The format {spec!r} needs a single number; this Value has shape {self.shape}.")
+        return format(self.item(), spec)
 
     # ---- leaving the graph ------------------------------------------------------------------------------
 
@@ -255,14 +269,11 @@ class Value(Operators):
             )
         return self._backend().to_numpy(self._array)
 
-    def __float__(self) -> float:
-        return float(self._number("float(value)"))
-
-    def __int__(self) -> int:
-        return int(self._number("int(value)"))
-
-    def __complex__(self) -> complex:
-        return complex(self._number("complex(value)"))
+    # fmt: off
+    def __float__(self) -> float: return float(self._number("float(value)"))
+    def __int__(self) -> int: return int(self._number("int(value)"))
+    def __complex__(self) -> complex: return complex(self._number("complex(value)"))
+    # fmt: on
 
     def __index__(self) -> int:
         if self._edge is not None or registry.kind(self.dtype, self._backend()) != "int" or self.shape != ():
@@ -385,8 +396,8 @@ class Value(Operators):
     # fmt: on
 
     def _in_place(self, operator: str, result: Value) -> Value:
-        if mode() & NO_GRAD and self._edge is not None and type(self._edge) is Leaf:
-            self._replace(f"{operator} under no_grad: Value.data", result)
+        if mode() & NO_GRAD and self._edge is not None:
+            self._array = replacement(f"{operator} under no_grad: Value.data", self._array, result._array)
             return self
         return result
 
@@ -404,13 +415,11 @@ class Value(Operators):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise ArgumentTypeError("len() of a Value of shape ()")
+            raise ArgumentTypeError("A Value of shape () has no length and cannot be iterated over")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Value]:
-        if not self.shape:
-            raise ArgumentTypeError("A Value of shape () cannot be iterated over")
-        return (self[i] for i in range(self.shape[0]))
+        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Value:
         return standard.getitem(self, index=plain_index(index))  # type: ignore[no-any-return]
@@ -422,14 +431,9 @@ class Value(Operators):
                 "or change the numbers of the parameter itself, `with autodiff.no_grad(): v[i] = ...`."
             )
         if type(new) is Value and new._edge is not None and self.dtype != new.dtype:
-            kind = registry.kind(self.dtype, self._backend())
-            if kind not in ("float", "complex"):
-                raise GradientTypeError(
-                    f"v[i] = w with v of dtype {self.dtype} would cut the numbers of w, which needs a gradient, and drop "
-                    f"the gradient. Use v.astype({str(new.dtype)!r}), or w.detach()."
-                )
+            refuse_narrowing(self._array, new._array)
         result = standard.setitem(self, new, index=plain_index(index))
-        if mode() & NO_GRAD and type(self._edge) is Leaf:
+        if mode() & NO_GRAD and self._edge is not None:
             self._array = result._array
         else:
             self._array, self._edge = result._array, result._edge

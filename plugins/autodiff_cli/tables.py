@@ -202,8 +202,10 @@ def _forward(op: Any) -> str:
     if op.joint_jvp is not None:
         return "joint"
     if op.jvps:
-        return "the partials" if op.multiplies else "of its own"
-    return "none"
+        return "of its own"
+    if op.kind == "composite":
+        return "those of its body"
+    return "the partials" if op.multiplies else "derived from the vjps"
 
 
 def _place(function: Any, *, named: bool = True) -> str:

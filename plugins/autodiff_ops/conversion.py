@@ -52,6 +52,8 @@ def to(xp: Any, x: Any, *, device: str) -> Any:
             f"to() takes a backend or device by name, such as 'numpy' or 'cupy:1'; it was given {device!r}"
         )
     source: Any = backend_of(type(x))
+    if device == source.device(x):
+        return x
     name, _, place = device.partition(":")
     target = get_backend(name)
     if target is source:

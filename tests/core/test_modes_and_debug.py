@@ -141,7 +141,7 @@ def test_debug_sees_a_changed_output() -> None:
     """An output that a rule reads and that was changed is reported too."""
     with debug():
         y = Value(np.ones(3)).tanh()
-        y.data[0] = 5.0
+        y._array[0] = 5.0
         with pytest.raises(GraphError, match="tanh"):
             y.sum().backward()
 

@@ -202,6 +202,59 @@ def test_numbers_are_0d_arrays_that_write_through() -> None:
     assert x.item() == 5.0
 
 
+def test_results_cannot_be_written_to() -> None:
+    """The data of a recorded result is read-only: the graph may need it. That of leaves and constants is not."""
+    x = Value(np.ones(3))
+    y = x.tanh()
+    with pytest.raises(ValueError, match="read-only"):
+        y.data[0] = 5.0
+    with pytest.raises(ValueError, match="read-only"):
+        x[:2].data[0] = 5.0
+    x.data[0] = 2.0
+    y.detach().data
+    assert x.data.tolist() == [2.0, 1.0, 1.0]
+
+
+def test_in_place_with_recording_off_keeps_the_place_in_the_graph() -> None:
+    """y += ... and y[i] = ... under no_grad change the numbers of a result, and gradients still flow through it."""
+    for change in ("add", "assign"):
+        x = Value([1.0, 2.0])
+        y = x * 2
+        with no_grad():
+            if change == "add":
+                y += 5
+            else:
+                y[0] = 5.0
+        (y * Value([3.0, 4.0])).sum().backward()
+        assert x.grad.tolist() == [6.0, 8.0]
+
+
+def test_gradients_that_are_assigned_are_checked() -> None:
+    """Also if they are Values that were recorded."""
+    v = Value([1.0])
+    with pytest.raises(AutodiffError, match=r"\(5,\)"):
+        v.grad = Value(np.ones(5))
+
+
+def test_value_cannot_be_derived_from() -> None:
+    """Ops tell Values by their type."""
+    with pytest.raises(TypeError, match="Parameter"):
+
+        class Parameter(Value):
+            pass
+
+
+def test_gradients_stay_recorded_under_no_grad() -> None:
+    """create_graph=True twice under no_grad accumulates gradients that can be differentiated."""
+    x = Value(3.0)
+    y = x * x * x
+    with no_grad():
+        y.backward(create_graph=True)
+        y.backward(create_graph=True)
+    x.grad.sum().backward()
+    assert x.grad.data == 54.0 + 36.0
+
+
 def test_in_place_with_recording_off_keeps_the_leaf() -> None:
     """w -= ... under no_grad changes the numbers of the same leaf, and no earlier graph."""
     w = Value(np.array([1.0, 2.0]))

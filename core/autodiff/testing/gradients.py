@@ -94,7 +94,7 @@ def check_grads(
     if not flat(*[Value(backend.asarray(x)) for x in xs]):
         raise ArgumentError(f"check_grads of {_name(f)}: it returns no floating-point array, so there is no gradient")
     rng = np.random.default_rng(seed)
-    options = {"eps": eps, "rtol": rtol, "atol": atol}
+    options: dict[str, Any] = {"eps": eps, "rtol": rtol, "atol": atol}
     if "rev" in modes:
         check_derivatives(
             report, flat, xs, names, backend, order, rng, lift=lambda x: Value(x, requires_grad=False), **options

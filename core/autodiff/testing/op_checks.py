@@ -115,7 +115,8 @@ def check_forward(case: Case) -> None:
     scale = sum(np.abs(part).sum() for part in (*forward, *reverse)) or 1.0
     ours, theirs = [np.asarray(sum(part.sum() for part in parts) / scale) for parts in (forward, reverse)]
     what = "the forward derivative against the gradient, both multiplied with a random tangent and cotangent"
-    case.report.close(what, ours, theirs, rounding(np.float64), finite=True)
+    involved = [np.dtype(x.dtype) for x in (*cotangents, *tangents)]
+    case.report.close(what, ours, theirs, max(rounding(dtype) for dtype in involved), finite=True)
     for n, (c, t) in enumerate(zip(cotangents, pushed, strict=True)):
         case.report.same(f"shape and dtype of tangent {n}", (t.shape, str(t.dtype)), (c.shape, str(c.dtype)))
 
