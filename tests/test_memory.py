@@ -71,7 +71,7 @@ def test_node_keeps_what_the_derivative_needs(name: str, wrt: str) -> None:
 
     result = call(*values.values())
 
-    named = {id(x): i for i, x in [*raw.items(), ("y", result.data), ("m", MASK)]}
+    named = {id(x): i for i, x in [*raw.items(), ("y", result._array), ("m", MASK)]}
     assert sorted(choices[wrt]) == sorted(named.get(id(x), "a stranger") for x in kept(result))
 
 
@@ -163,7 +163,7 @@ def test_every_op_keeps_what_its_rules_name(op_id: str) -> None:
 
         rules = [rule for rule, needs in zip(op.vjps, wrt, strict=True) if needs]
         names = {name for r in rules if r.number is None for name in getattr(r.function, "inputs", ()) or parameters(r)}
-        here = {**dict(zip(op.inputs, raw, strict=True)), "y": result.data}
+        here = {**dict(zip(op.inputs, raw, strict=True)), "y": result._array}
         expected = {name for name in here if name in names}
         got = {name for name, x in here.items() if any(x is k for k in kept(result))}
         assert expected == got, (op_id, wrt)
