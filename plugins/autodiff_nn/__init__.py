@@ -12,31 +12,35 @@ and everything else is written with registered ops, for every backend.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from autodiff.extend import hookimpl, ops_of
 from autodiff_nn import fused, numpy_kernels  # noqa: F401  # the import gives the fused ops their NumPy kernels
 from autodiff_nn.fused import cross_entropy_with_logits, layer_norm, linear
-from autodiff_nn.layers import BatchNorm1d, Dropout, Embedding, LayerNorm, Linear, Sequential
-from autodiff_nn.losses import (
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    huber_loss,
-    l1_loss,
-    mse_loss,
-    nll_loss,
-)
-from autodiff_nn.module import LoadReport, Module, functional_call
-from autodiff_nn.optim import SGD, Adam, AdamW, Optimizer, clip_grad_norm, clip_grad_value
-from autodiff_nn.saving import MissingPackageError, load, load_metadata, save
-from autodiff_nn.schedules import (
-    CosineAnnealingLR,
-    ExponentialLR,
-    LambdaLR,
-    LinearLR,
-    Schedule,
-    SequentialLR,
-    StepLR,
-)
+
+if TYPE_CHECKING:
+    from autodiff_nn.layers import BatchNorm1d, Dropout, Embedding, LayerNorm, Linear, Sequential
+    from autodiff_nn.losses import (
+        binary_cross_entropy_with_logits,
+        cross_entropy,
+        huber_loss,
+        l1_loss,
+        mse_loss,
+        nll_loss,
+    )
+    from autodiff_nn.module import LoadReport, Module, functional_call
+    from autodiff_nn.optim import SGD, Adam, AdamW, Optimizer, clip_grad_norm, clip_grad_value
+    from autodiff_nn.saving import MissingPackageError, load, load_metadata, save
+    from autodiff_nn.schedules import (
+        CosineAnnealingLR,
+        ExponentialLR,
+        LambdaLR,
+        LinearLR,
+        Schedule,
+        SequentialLR,
+        StepLR,
+    )
 
 __all__ = [
     "SGD",
@@ -75,6 +79,20 @@ __all__ = [
     "nll_loss",
     "save",
 ]
+
+# Plugins are loaded when autodiff is first used, also by those who train nothing: the rest waits until it is asked for.
+_LATER = ("module", "layers", "losses", "optim", "schedules", "saving")
+
+
+def __getattr__(name: str) -> Any:
+    for module in map(import_module, [f"autodiff_nn.{m}" for m in _LATER] if name in __all__ else []):
+        if name in module.__all__:
+            return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 @hookimpl

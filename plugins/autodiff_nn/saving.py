@@ -100,7 +100,9 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the arrays of a file, as NumPy arrays; ``model.load_state_dict(load(path))`` puts them into a module.
+    """Read the arrays of a file, as NumPy arrays in the order of their names.
+
+    ``model.load_state_dict(load(path))`` puts them into a module.
 
     Raises
     ------
@@ -119,7 +121,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     library = _safetensors()
     try:
-        return dict(library.numpy.load(Path(path).read_bytes()))
+        return dict(sorted(library.numpy.load(Path(path).read_bytes()).items()))
     except library.SafetensorError as exc:
         raise ArgumentError(f"load: {str(path)!r} is no safetensors file, or is damaged: {exc}") from exc
 

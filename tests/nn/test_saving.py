@@ -30,7 +30,7 @@ def test_a_model_goes_round(tmp_path):
     nn.save(path, state, {"epoch": "3"})
     found = nn.load(path)
 
-    assert sorted(state) == sorted(found)
+    assert sorted(state) == list(found)
     for name, array in state.items():
         expected = np.asarray(array.data if isinstance(array, Value) else array)
         assert (expected.shape, expected.dtype) == (found[name].shape, found[name].dtype)
@@ -140,3 +140,12 @@ for call in (lambda: nn.save("file", nn.Linear(1, 1)), lambda: nn.load("file"), 
 """
 
     assert run(code).split("\n") == ["True True"] * 3
+
+
+def test_loading_the_plugin_imports_no_more_than_its_ops():
+    """Whoever uses autodiff without a network waits for none of its layers."""
+    code = (
+        "import autodiff, sys; autodiff.Value(1.0) * 2; print([m for m in sys.modules if m.startswith('autodiff_nn.')])"
+    )
+
+    assert run(code) == "['autodiff_nn.fused', 'autodiff_nn.numpy_kernels']"
