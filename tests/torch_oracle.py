@@ -30,8 +30,17 @@ def compare(op: Any, name: str | Callable[..., Any], *xs: Any, tolerance: float 
     g = g.astype(actual.dtype)
     expected.backward(torch.tensor(g))
     actual.backward(g)
-    # Of what an output does not depend on, the gradient here is None and zeros there.
-    grads = [np.zeros_like(x) if v.grad is None else v.grad for x, v in zip(xs, values, strict=True)]
-    pairs = [(actual.data, expected.detach()), *zip(grads, [t.grad for t in tensors], strict=True)]
-    for mine, other in pairs:
-        np.testing.assert_allclose(mine, other.numpy(), rtol=tolerance, atol=tolerance, strict=True)
+    _close("value", actual.data, expected.detach().numpy(), tolerance)
+    again = [Value(x) for x in xs]
+    op(*again, **attrs).backward(g, create_graph=True)  # here backends use the op's own rules
+    for i, (x, tensor, plain, recorded) in enumerate(zip(xs, tensors, values, again, strict=True)):
+        # Of what an output does not depend on, the gradient here is None and zeros there.
+        zeros = np.zeros_like(x)
+        grad = zeros if plain.grad is None else plain.grad
+        grad_of_recorded = zeros if recorded.grad is None else recorded.grad.data
+        _close(f"gradient {i}", grad, tensor.grad.numpy(), tolerance)
+        _close(f"gradient {i} of a recorded pass", grad_of_recorded, tensor.grad.numpy(), tolerance)
+
+
+def _close(what: str, actual: Any, expected: Any, tolerance: float) -> None:
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance, strict=True, err_msg=what)

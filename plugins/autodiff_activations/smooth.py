@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from autodiff.extend import ArgumentError, elementwise, unary
-from autodiff_ops.elementwise.special import erf
+from autodiff_ops.elementwise.special import erf, in_blocks
 
 _WIDE = unary(-4.0, 4.0)
 
@@ -170,6 +170,20 @@ def gelu(xp: Any, x: Any, *, approximate: str = "none") -> Any:
     if approximate == "tanh":
         return 0.5 * x * (1 + xp.tanh(_SLOPE * x * (1 + _CUBIC * (x * x))))
     raise ArgumentError(f"approximate was given {approximate!r}; expected 'none' or 'tanh'")
+
+
+@gelu.kernel("numpy")
+def _gelu_numpy(x: Any, *, approximate: str) -> Any:
+    import numpy as np
+
+    return in_blocks(lambda x: gelu.function(np, x, approximate=approximate), x)
+
+
+@gelu.vjp_kernel("numpy")
+def _gelu_vjp_numpy(g: Any, x: Any, approximate: str) -> Any:
+    import numpy as np
+
+    return in_blocks(lambda g, x: g * _gelu_partial(x, approximate, np), g, x)
 
 
 def _softsign_partial(x: Any, xp: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from autodiff.extend import Array, Sample, binary, elementwise, unary
@@ -19,12 +20,28 @@ _P = (2.46196981473530512524e-10, 5.64189564831068821977e-1, 7.46321056442269912
 _Q = (1.0, 1.32281951154744992508e1, 8.67072140885989742329e1, 3.54937778887819891062e2, 9.75708501743205489753e2,
       1.82390916687909736289e3, 2.24633760818710981792e3, 1.65666309194161350182e3,
       5.57535340817727675546e2)  # fmt: skip
+# The rational function of the library Eigen for single precision: x * A(x**2) / B(x**2), constant beyond 3.83.
+_A = (-2.72614225801306e-10, 2.77068142495902e-8, -2.10102402082508e-6, -5.69250639462346e-5, -7.34990630326855e-4,
+      -2.95459980854025e-3, -1.60960333262415e-2)  # fmt: skip
+_B = (-1.45660718464996e-5, -2.13374055278905e-4, -1.68282697438203e-3, -7.37332916720468e-3, -1.42647390514189e-2)
+_END = 3.832506856900711
 _SLOPE = 2 / math.sqrt(math.pi)
 
 #: So many elements at a time: what is computed on the way stays in the cache.
 _BLOCK = 16384
 #: For so few elements the standard library is faster than fifty calls of NumPy.
 _FEW = 512
+
+
+def in_blocks(function: Callable[..., Any], *arrays: Any) -> Any:
+    """Return ``function(*arrays)``, elementwise on NumPy arrays of one shape, computed block by block."""
+    import numpy as np
+
+    if arrays[0].size <= _BLOCK:
+        return function(*arrays)
+    flat = [a.reshape(-1) for a in arrays]
+    parts = [function(*[a[i : i + _BLOCK] for a in flat]) for i in range(0, flat[0].size, _BLOCK)]
+    return np.concatenate(parts).reshape(arrays[0].shape)
 
 
 def _polynomial(x: Any, coefficients: Sequence[float]) -> Any:
@@ -44,7 +61,7 @@ def erf(xp: Any, x: Any) -> Any:
     """Error function, ``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0 to `x`, for real `x`.
 
     The derivative is ``2 / sqrt(pi) * exp(-x**2)``. In float64 values are within 4e-16 of the true ones, relative
-    to them.
+    to them, in float32 within 5e-7.
 
     References
     ----------
@@ -56,6 +73,10 @@ def erf(xp: Any, x: Any) -> Any:
     >>> round(autodiff.ops.erf(1.0).item(), 12)
     0.84270079295
     """
+    if x.dtype == xp.float32:
+        x = xp.clip(x, -_END, _END)
+        z = x * x
+        return xp.clip(x * _polynomial(z, _A) / _polynomial(z, _B), -1, 1)
     # From 6 on the result is 1, also where the square or the exponential would overflow.
     size = xp.minimum(xp.abs(x), 6.0)
     z = size * size
@@ -70,14 +91,10 @@ def _erf_numpy(x: Any) -> Any:
 
     if x.dtype == np.float16:  # its range is too small for the coefficients
         return _erf_numpy(x.astype(np.float32)).astype(np.float16)
-    dtype = np.result_type(x, np.float32 if x.dtype == np.float32 else np.float64)
     if x.size < _FEW:
+        dtype = np.result_type(x, np.float32 if x.dtype == np.float32 else np.float64)
         return np.array([math.erf(number) for number in x.reshape(-1).tolist()], dtype).reshape(x.shape)
-    flat = x.reshape(-1)
-    y = np.empty(flat.shape, dtype)
-    for start in range(0, flat.size, _BLOCK):
-        y[start : start + _BLOCK] = erf.function(np, flat[start : start + _BLOCK])
-    return y.reshape(x.shape)
+    return in_blocks(partial(erf.function, np), x)
 
 
 def _xlogy_partial_x1(x2: Any, xp: Any) -> Any:
