@@ -69,7 +69,9 @@ class NumpyBackend(Backend):
 
     def kernel_for(self, op: Any, array_type: type) -> Callable[..., Any] | None:
         if array_type in self.scalar_types:
-            return SCALAR_KERNELS.get(op.id)
+            # Those that compare have no meaning for complex numbers; the generic kernels say so.
+            compares = op.id == "autodiff_activations.relu" and issubclass(array_type, np.complexfloating)
+            return None if compares else SCALAR_KERNELS.get(op.id)
         return ARRAY_KERNELS.get(op.id)
 
     def rule_types(self) -> tuple[type, ...]:

@@ -194,6 +194,8 @@ def _shifted(x: Any, axis: Any) -> Any:
 
 
 def _softmax(x: Any, *, axis: Any = -1) -> Any:
+    if x.size == 0:
+        return np.zeros_like(x)
     e = _shifted(x, axis)
     np.exp(e, out=e)
     e /= _total(e, axis)
@@ -212,6 +214,8 @@ def _softmin_rule(g: Any, y: Any, axis: Any) -> Any:
 
 
 def _log_softmax(x: Any, *, axis: Any = -1) -> Any:
+    if x.size == 0:
+        return np.zeros_like(x)
     t = _shifted(x, axis)
     t -= np.log(_total(np.exp(t), axis))
     return t

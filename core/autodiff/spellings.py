@@ -82,6 +82,25 @@ def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None)
     return _running("cumulative_prod", a if dtype is None else standard.astype(a, dtype=dtype), axis)
 
 
+def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """``numpy.clip``, between numbers or arrays."""
+    refuse_options("clip", out=out)
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    if all(bound is None or isinstance(bound, int | float) for bound in (low, high)):
+        return _op("clip")(a, min=low, max=high)
+    a = a if low is None else _op("maximum")(a, low)
+    return a if high is None else _op("minimum")(a, high)
+
+
+def where(condition: Any, *choices: Any) -> Any:
+    """``numpy.where`` with two choices."""
+    if len(choices) != 2:
+        raise ArgumentError(
+            "where() of a Value takes a condition and two choices. For the places where it holds, use numpy.nonzero of its .data"
+        )
+    return _op("where")(condition, *choices)
+
+
 def _running(name: str, a: Any, axis: int | None) -> Any:
     return _op(name)(ravel(a) if axis is None else a, axis=0 if axis is None else axis)
 
@@ -204,7 +223,7 @@ def _plain(option: Any) -> Any:
     return _plain(option.tolist()) if hasattr(option, "tolist") and type(option) is not Value else option
 
 
-_WRITTEN = (stack, hstack, vstack, ravel, meshgrid, pad, cumsum, cumprod, norm, dot, inner, einsum)
+_WRITTEN = (stack, hstack, vstack, ravel, meshgrid, pad, cumsum, cumprod, clip, where, norm, dot, inner, einsum)
 
 #: All of them, by NumPy's name.
 FUNCTIONS: dict[str, Callable[..., Any]] = {

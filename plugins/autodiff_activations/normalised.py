@@ -27,6 +27,8 @@ def softmax(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     >>> Value([1000.0, 1000.0]).softmax().data
     array([0.5, 0.5])
     """
+    if 0 in x.shape:
+        return xp.zeros_like(x)
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return e / xp.sum(e, axis=axis, keepdims=True)
 
@@ -47,6 +49,8 @@ def log_softmax(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     >>> Value([0.0, 1000.0]).log_softmax().data
     array([-1000.,     0.])
     """
+    if 0 in x.shape:
+        return xp.zeros_like(x)
     shifted = x - xp.max(x, axis=axis, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 

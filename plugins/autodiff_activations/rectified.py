@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import ArgumentError, Array, Sample, elementwise, unary
+from autodiff.extend import ArgumentError, ArgumentTypeError, Array, Sample, elementwise, unary
 
 _SIDES = ((0.1, 2.0), (-2.0, -0.1))
 
@@ -41,6 +41,8 @@ def relu(xp: Any, x: Any) -> Any:
     >>> x.grad
     array([0., 0., 1.])
     """
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise ArgumentTypeError(f"relu has no meaning for complex numbers; it was given dtype {x.dtype}")
     return xp.maximum(x, 0)
 
 
@@ -63,6 +65,8 @@ def leaky_relu(xp: Any, x: Any, *, negative_slope: float = 0.01) -> Any:
     >>> autodiff.ops.leaky_relu(np.array([-1.0, 2.0]))
     array([-0.01,  2.  ])
     """
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise ArgumentTypeError(f"relu has no meaning for complex numbers; it was given dtype {x.dtype}")
     return xp.maximum(x, 0) + negative_slope * xp.minimum(x, 0)
 
 
@@ -103,6 +107,8 @@ def prelu(xp: Any, x: Any, weight: Any) -> Any:
     >>> autodiff.ops.prelu(np.array([-2.0, 2.0]), 0.25)
     array([-0.5,  2. ])
     """
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise ArgumentTypeError(f"relu has no meaning for complex numbers; it was given dtype {x.dtype}")
     return xp.maximum(x, 0) + weight * xp.minimum(x, 0)
 
 
@@ -131,6 +137,8 @@ def elu(xp: Any, x: Any, *, alpha: float = 1.0) -> Any:
     -0.6321
     """
     _require_positive("alpha", alpha, zero=True)
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise ArgumentTypeError(f"relu has no meaning for complex numbers; it was given dtype {x.dtype}")
     return xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0))
 
 
@@ -185,4 +193,6 @@ def celu(xp: Any, x: Any, *, alpha: float = 1.0) -> Any:
     -0.7869
     """
     _require_positive("alpha", alpha)
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise ArgumentTypeError(f"relu has no meaning for complex numbers; it was given dtype {x.dtype}")
     return xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0) / alpha)

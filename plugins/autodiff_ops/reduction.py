@@ -63,7 +63,8 @@ def sum(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  #
 
 
 def _mean_vjp(g: Any, x_shape: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
-    scaled = g / max_(count_of(x_shape, axis), 1)
+    # The reciprocal, not the count: in float16 that is infinite from 65,520 on.
+    scaled = g * (1 / max_(count_of(x_shape, axis), 1))
     return xp.broadcast_to(keep(scaled, x_shape, axis, keepdims, xp), x_shape)
 
 
@@ -255,6 +256,9 @@ def logsumexp(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> A
     >>> float(autodiff.ops.logsumexp(np.array([1000.0, 1000.0])))
     1000.6931471805599
     """
+    if 0 in x.shape:  # there may be no maximum: the logarithm of an empty sum is -inf
+        empty = xp.sum(x, axis=axis, keepdims=keepdims)
+        return xp.full_like(empty, -xp.inf)
     top = xp.max(x, axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     total = xp.sum(xp.exp(x - top), axis=axis, keepdims=True)
