@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from autodiff import Value, no_grad
+from autodiff import Value
 from autodiff.extend import ArgumentError, ArgumentTypeError
 from autodiff_nn.checks import backend, number, parameter, raw
 
@@ -71,7 +71,6 @@ class Optimizer:
         for p in self.parameters():
             p.zero_grad()
 
-    @no_grad
     def step(self) -> None:
         """Move each parameter that has a gradient."""
         states = iter(self.state)

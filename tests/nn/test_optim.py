@@ -81,20 +81,33 @@ def test_dtypes_stay(name, dtype):
     assert {w.dtype.name, scalar.dtype.name, *(a.dtype.name for a in arrays)} == {dtype}
 
 
-@pytest.mark.parametrize("name", MAKERS)
-def test_a_step_writes_into_no_array_of_others(name):
-    """Earlier data, gradients, and the array that a parameter was made of stay as they are."""
+@pytest.mark.parametrize("make", [*MAKERS.values(), lambda p: nn.SGD(p, lr=0.1, momentum=0.9)])
+def test_a_step_writes_into_no_array_of_others(make):
+    """Earlier data, all gradients, and the array that a parameter was made of stay as they are."""
     array = np.ones(3)
     w = Value(array)
-    optimizer = MAKERS[name]([w])
-    for _ in range(3):
-        w.grad = gradient = np.full(3, 2.0)
-        before = w.data
+    optimizer = make([w])
+    gradients, seen = [], []
+    for i in range(3):
+        w.grad = np.full(3, 2.0 + i)
+        gradients.append(w.grad)
+        seen.append((w.data, w.data.tolist()))
         optimizer.step()
 
-        assert gradient.tolist() == [2.0, 2.0, 2.0]
-        assert before.tolist() != w.data.tolist()
+    assert [g.tolist() for g in gradients] == [[2.0] * 3, [3.0] * 3, [4.0] * 3]
+    assert [data.tolist() for data, _ in seen] == [numbers for _, numbers in seen]
     assert array.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_weight_decay_of_adamw_stays_out_of_the_means():
+    """With a gradient of 0 it shrinks the parameter by the rate times the decay; Adam's own moves it by the rate."""
+    w, v = Value([2.0]), Value([2.0])
+    w.grad, v.grad = np.zeros(1), np.zeros(1)
+    nn.AdamW([w], lr=0.5, weight_decay=0.1).step()
+    nn.Adam([v], lr=0.5, weight_decay=0.1, eps=0.0).step()
+
+    assert w.item() == pytest.approx(1.9, rel=1e-12)
+    assert v.item() == pytest.approx(1.5, rel=1e-12)
 
 
 def test_a_graph_stays_valid_across_a_step():
@@ -196,6 +209,15 @@ def test_schedules_set_the_rate_of_every_group():
     schedule.step()
     schedule.step()
     assert schedule.rates() == [1.0, 10.0]
+
+
+def test_the_next_schedule_begins_at_its_milestone():
+    """The step of the milestone has the first rate of the next schedule, also where that is another."""
+    optimizer = nn.SGD([Value(1.0)], lr=1.0)
+    parts = [nn.LambdaLR(optimizer, lambda n: 10 + n), nn.LambdaLR(optimizer, lambda n: 20 + n)]
+    schedule = nn.SequentialLR(optimizer, parts, [2])
+
+    assert [schedule.rate(1.0, n) for n in range(5)] == [10.0, 11.0, 20.0, 21.0, 22.0]
 
 
 def test_clipping_leaves_small_gradients_alone():
