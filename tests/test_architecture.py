@@ -46,12 +46,15 @@ ARROWS = {
     "inputs": "backward forward graph modes registry replacing rule seeds trees value",
     "transforms": "inputs registry seeds trees value",
     "derivatives": "registry transforms trees value",
+    "custom": "declarations inputs op value",
+    "checkpointing": "backward forward graph inputs modes rule trees value",
     "ops": "registry",
     "spellings": "registry standard value",
     "numpy": "backend broadcasting registry spellings standard value",
     "plugins": "hookspecs registry",
     "extend": "backend declarations hookspecs op registry samples",
-    "__init__": "backward broadcasting derivatives modes numpy ops plugins registry standard transforms value",
+    "__init__": "backward broadcasting checkpointing custom derivatives modes numpy ops plugins registry standard"
+    " transforms value",
 }
 
 #: What the core may import of the outside world, beyond the standard library.

@@ -14,6 +14,8 @@ from autodiff import backward as _backward
 from autodiff import broadcasting as _broadcasting
 from autodiff import plugins as _plugins
 from autodiff import value as _value
+from autodiff.checkpointing import checkpoint
+from autodiff.custom import approximate_gradient, custom_gradient
 from autodiff.derivatives import elementwise_grad, hessian, holomorphic_grad, hvp, jacobian, stop_gradient
 from autodiff.errors import AutodiffError
 from autodiff.modes import debug, enable_grad, is_grad_enabled, no_grad
@@ -26,6 +28,9 @@ from autodiff.value import Value
 __all__ = [
     "AutodiffError",
     "Value",
+    "approximate_gradient",
+    "checkpoint",
+    "custom_gradient",
     "debug",
     "elementwise_grad",
     "enable_grad",

@@ -27,6 +27,9 @@ FORWARD = 8  # nodes keep what forward rules name, too
 MODE: ContextVar[int] = ContextVar("autodiff_mode", default=0)
 mode = MODE.get
 
+#: What `checkpoint` puts between random ops and their generators: a function from one generator to another.
+REPLAY: ContextVar[Callable[[Any], Any] | None] = ContextVar("autodiff_replay", default=None)
+
 
 class Switch:
     """Sets and clears bits of the mode word, as a context manager or as a decorator; restores them always."""

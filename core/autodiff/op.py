@@ -21,7 +21,7 @@ from autodiff.errors import (
     nearest,
 )
 from autodiff.graph import Node, next_seq
-from autodiff.modes import DEBUG, FORWARD, NO_GRAD, mode
+from autodiff.modes import DEBUG, FORWARD, NO_GRAD, REPLAY, mode
 from autodiff.refusals import refuse
 from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.rule import BOTH, FIRST, MISSING, NOTHING, OUTPUT, SECOND, SEVERAL, Plan, select
@@ -292,6 +292,10 @@ class Op:
                         f"differentiable. Pass {name}.detach(), or its number."
                     )
                 bound[name] = attr._array
+        if "generator" in bound:
+            replay = REPLAY.get()
+            if replay is not None:
+                bound["generator"] = replay(bound["generator"])
         return bound
 
     # ---- kernels ----------------------------------------------------------------------------------------
