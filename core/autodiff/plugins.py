@@ -109,7 +109,7 @@ def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = regist
         seen.setdefault(point.name, record)
         try:
             plugin = point.load()
-        except Exception as exc:  # whatever a stranger's import raises must not take the rest down
+        except (Exception, SystemExit) as exc:  # whatever a stranger's import raises must not take the rest down
             _failed(record, exc)
             continue
         _register(plugin, record, into)

@@ -137,8 +137,9 @@ def test_one_entry_point_name_in_two_packages_loads_both(site):
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("def f(:", "SyntaxError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
     ],
-    ids=["import-error", "exception", "syntax-error"],
+    ids=["import-error", "exception", "syntax-error", "exit"],
 )
 def test_a_plugin_that_cannot_be_imported_is_skipped_by_name(site, source, cause):
     """Behaviour 51: one warning names plugin, distribution and cause; the others and ours keep working."""
