@@ -30,7 +30,7 @@ def compare(op: Any, name: str | Callable[..., Any], *xs: Any, tolerance: float 
     g = g.astype(actual.dtype)
     expected.backward(torch.tensor(g))
     actual.backward(g)
-    _close("value", actual.data, expected.detach().numpy(), tolerance)
+    _close("value", actual.data, expected.detach().resolve_conj().numpy(), tolerance)
     again = [Value(x) for x in xs]
     op(*again, **attrs).backward(g, create_graph=True)  # here backends use the op's own rules
     for i, (x, tensor, plain, recorded) in enumerate(zip(xs, tensors, values, again, strict=True)):
@@ -38,8 +38,8 @@ def compare(op: Any, name: str | Callable[..., Any], *xs: Any, tolerance: float 
         zeros = np.zeros_like(x)
         grad = zeros if plain.grad is None else plain.grad
         grad_of_recorded = zeros if recorded.grad is None else recorded.grad.data
-        _close(f"gradient {i}", grad, tensor.grad.numpy(), tolerance)
-        _close(f"gradient {i} of a recorded pass", grad_of_recorded, tensor.grad.numpy(), tolerance)
+        _close(f"gradient {i}", grad, tensor.grad.resolve_conj().numpy(), tolerance)
+        _close(f"gradient {i} of a recorded pass", grad_of_recorded, tensor.grad.resolve_conj().numpy(), tolerance)
 
 
 def _close(what: str, actual: Any, expected: Any, tolerance: float) -> None:

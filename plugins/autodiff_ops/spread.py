@@ -43,11 +43,12 @@ def _var_vjp(g: Any, x: Any, axis: Any, correction: float, keepdims: bool, xp: A
 
 
 @primitive(vjps=(_var_vjp,), samples=[*_SPREADS, sample((), axis=None)], method=True)
-def var(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
+def var(xp: Any, x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Variance over `axis`, an int, a tuple of ints, or None for all: ``sum(|x - mean(x)|^2) / (n - correction)``.
 
-    A `correction` of 1 gives the unbiased estimate. The gradient is ``2 (x - mean(x)) / (n - correction)``,
-    exactly 0 where `x` is constant, and NaN, as the value, where n is not above the correction.
+    A `correction` of 1 gives the unbiased estimate. Half precision is summed in float32. The gradient is
+    ``2 (x - mean(x)) / (n - correction)``, exactly 0 where `x` is constant, and NaN, as the value, where n is not
+    above the correction.
 
     Examples
     --------
@@ -56,6 +57,10 @@ def var(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = F
     >>> autodiff.ops.var(np.array([1.0, 2.0, 3.0]), correction=1).item()
     1.0
     """
+    if is_half(x, xp):
+        wide = xp.astype(x, xp.float32)
+        return xp.astype(xp.var(wide, axis=axis, correction=correction, keepdims=keepdims), x.dtype)
+    return xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
 
 
 def _std_vjp(g: Any, x: Any, y: Any, axis: Any, correction: float, keepdims: bool, xp: Any) -> Any:
@@ -67,11 +72,11 @@ def _std_vjp(g: Any, x: Any, y: Any, axis: Any, correction: float, keepdims: boo
 
 
 @primitive(vjps=(_std_vjp,), samples=_SPREADS, method=True)
-def std(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
+def std(xp: Any, x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Standard deviation over `axis`, an int, a tuple of ints, or None for all: the square root of `var`.
 
-    The gradient is ``(x - mean(x)) / ((n - correction) * std(x))``. Where `x` is constant, the bottom of a
-    cone, it is 0.
+    Half precision is summed in float32. The gradient is ``(x - mean(x)) / ((n - correction) * std(x))``. Where
+    `x` is constant, the bottom of a cone, it is 0.
 
     Examples
     --------
@@ -81,6 +86,10 @@ def std(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = F
     >>> x.grad
     array([0., 0., 0.])
     """
+    if is_half(x, xp):
+        wide = xp.astype(x, xp.float32)
+        return xp.astype(xp.std(wide, axis=axis, correction=correction, keepdims=keepdims), x.dtype)
+    return xp.std(x, axis=axis, correction=correction, keepdims=keepdims)
 
 
 def _norm_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, ord: float, xp: Any) -> Any:
@@ -95,7 +104,7 @@ def _norm_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, ord: float, xp:
     zero = y == 0
     safe = xp.where(zero, 1.0, y)
     if ord == 2:
-        return xp.where(zero, 0.0, g / safe) * x
+        return xp.where(zero, 0.0, g) * (x / safe)
     size = xp.abs(x)
     none = size == 0
     relative = xp.where(none, 1.0, size) / safe
