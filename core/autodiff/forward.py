@@ -49,6 +49,8 @@ def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool) ->
             continue
         plan = node.plan
         ts = [tangents.get(edge) for edge in node.edges]
+        if all(t is None for t in ts):  # a rule before it said that nothing flows
+            continue
         if plan is SELECT:
             t = None if ts[0] is None else ts[0][node.saved]
         else:

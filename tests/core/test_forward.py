@@ -279,6 +279,17 @@ def test_elementwise_and_holomorphic() -> None:
         holomorphic_grad(lambda v: v * v)(2.0)
 
 
+def test_where_nothing_flows_the_tangent_is_zero() -> None:
+    """A rule that gives nothing, as that of a sign, ends the sweep there, also inside another."""
+    ones = (np.ones(2),)
+
+    def first(x: Any) -> Any:
+        return jvp(lambda z: ops.mean(ops.abs(z)), (x,), ones)[1]
+
+    assert jvp(first, (np.array([1.0, -2.0]),), ones)[1] == 0.0
+    assert jvp(lambda x: ops.concat(ops.sign(x), ops.sign(x)).sum(), (np.ones(2),), ones)[1] == 0.0
+
+
 def test_stop_gradient() -> None:
     """A stopped nesting is constant in both modes."""
     assert grad(lambda x: x * stop_gradient([x])[0])(3.0) == 3.0
