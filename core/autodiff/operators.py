@@ -54,6 +54,15 @@ class Operators:
     def __ror__(self, other: Any) -> Any: return standard.bitwise_or.binary(other, self)
     def __xor__(self, other: Any) -> Any: return standard.bitwise_xor.binary(self, other)
     def __rxor__(self, other: Any) -> Any: return standard.bitwise_xor.binary(other, self)
+    def __lshift__(self, other: Any) -> Any: return standard.bitwise_left_shift.binary(self, other)
+    def __rlshift__(self, other: Any) -> Any: return standard.bitwise_left_shift.binary(other, self)
+    def __rshift__(self, other: Any) -> Any: return standard.bitwise_right_shift.binary(self, other)
+    def __rrshift__(self, other: Any) -> Any: return standard.bitwise_right_shift.binary(other, self)
+    def __floor__(self) -> Any: return standard.floor.unary(self)
+    def __ceil__(self) -> Any: return standard.ceil.unary(self)
+    def __trunc__(self) -> Any: return standard.trunc.unary(self)
+    def __round__(self, digits: int | None = None) -> Any:
+        return standard.round.unary(self) if not digits else standard.round.unary(self * 10.0**digits) / 10.0**digits
     def __invert__(self) -> Any: return standard.bitwise_invert.unary(self)
     def __neg__(self) -> Any: return standard.negative.unary(self)
     def __pos__(self) -> Any: return standard.positive.unary(self)

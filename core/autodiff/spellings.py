@@ -92,6 +92,12 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
     return a if high is None else _op("minimum")(a, high)
 
 
+def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    """``numpy.round``."""
+    refuse_options("round", out=out)
+    return _op("round")(a) if decimals == 0 else _op("round")(a * 10.0**decimals) / 10.0**decimals
+
+
 def where(condition: Any, *choices: Any) -> Any:
     """``numpy.where`` with two choices."""
     if len(choices) != 2:
@@ -223,7 +229,7 @@ def _plain(option: Any) -> Any:
     return _plain(option.tolist()) if hasattr(option, "tolist") and type(option) is not Value else option
 
 
-_WRITTEN = (stack, hstack, vstack, ravel, meshgrid, pad, cumsum, cumprod, clip, where, norm, dot, inner, einsum)
+_WRITTEN = (stack, hstack, vstack, ravel, meshgrid, pad, cumsum, cumprod, clip, round, where, norm, dot, inner, einsum)
 
 #: All of them, by NumPy's name.
 FUNCTIONS: dict[str, Callable[..., Any]] = {

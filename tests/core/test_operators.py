@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -242,6 +243,17 @@ def test_methods_take_what_numpys_take() -> None:
     ] * 4
     assert x.softmax(0).sum(0).data.tolist() == pytest.approx([1.0] * 3)
     assert ops.sum(x, axis=-1).shape == (2,)
+
+
+def test_shifts_and_rounding() -> None:
+    """Shifts of integers in both orders; round, floor, ceil and trunc, whose derivative is zero."""
+    bits = Value(np.array([1, 2]))
+    x = Value(np.array([1.26, -1.74]))
+    assert ((bits << 2).data.tolist(), (8 >> bits).data.tolist()) == ([4, 8], [4, 2])
+    assert [f(x).data.tolist() for f in (round, math.floor, math.ceil, math.trunc)] == [
+        [1.0, -2.0], [1.0, -2.0], [2.0, -1.0], [1.0, -1.0],
+    ]  # fmt: skip
+    assert (round(x, 1).data.tolist(), np.round(x, 1).data.tolist()) == ([1.3, -1.7], [1.3, -1.7])
 
 
 def test_transpose_by_a_list() -> None:
