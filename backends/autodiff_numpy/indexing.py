@@ -1,7 +1,7 @@
 """Reading, writing and adding by index with NumPy: faster than the generic kernels, and in a fixed order.
 
 `numpy.add.at` is fast for one array of indices into one dimension alone, and several times slower otherwise:
-`scatter_add` brings every index into that form, and adds nothing where no place occurs twice.
+`scatter_add` brings every index into that form, and only assigns what comes first at its place.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import numpy as np
 
 __all__ = ["last_write", "scatter_add", "setitem"]
 
-#: From so many elements in a row it pays to look whether rows are written once only.
+#: From so many elements in a row it pays to look which rows are the first at their place.
 _ROW = 4
+
+#: From so many it pays to add row by row.
+_LONG_ROW = 256
 
 
 def _arrays(index: Any) -> tuple[Any, ...]:
@@ -67,21 +70,30 @@ def scatter_add(x: Any, *, shape: Any, index: Any) -> Any:
     # Where each row of the result goes, whatever the index is made of.
     places = np.arange(count).reshape(shape[:lead])[index].reshape(-1)
     rows = x.reshape(places.size, row)
-    if row >= _ROW and _distinct(places, count):
-        out = np.zeros((count, row), x.dtype)
-        out[places] = rows
-        return out.reshape(shape)
-    narrow = x.dtype == np.float16
-    total = np.zeros(count * row, np.float32 if narrow else x.dtype)
-    if row != 1:
-        places = (places[:, None] * row + np.arange(row)).reshape(-1)
-    np.add.at(total, places, rows.reshape(-1).astype(total.dtype, copy=False))
+    # Half precision would count to 2048 only.
+    total = np.zeros((count, row), np.float32 if x.dtype == np.float16 else x.dtype)
+    if row >= _ROW:
+        first = _first(places, count)
+        if first.all():
+            total[places] = rows
+            places, rows = places[:0], rows[:0]
+        else:
+            total[places[first]] = rows[first]
+            places, rows = places[~first], rows[~first]
+    if row >= _LONG_ROW:
+        for place, values in zip(places.tolist(), rows, strict=True):
+            sums = total[place]
+            np.add(sums, values, out=sums)
+    else:
+        if row != 1:
+            places = (places[:, None] * row + np.arange(row)).reshape(-1)
+        np.add.at(total.reshape(-1), places, rows.reshape(-1).astype(total.dtype, copy=False))
     return total.reshape(shape).astype(x.dtype, copy=False)
 
 
-def _distinct(places: Any, count: int) -> bool:
-    """Tell whether no place occurs twice."""
-    owner = np.empty(count, np.intp)
+def _first(places: Any, count: int) -> Any:
+    """Return for each place whether it occurs there for the first time."""
     turn = np.arange(places.size)
-    owner[places] = turn
-    return bool((owner[places] == turn).all())
+    owner = np.empty(count, np.intp)
+    owner[places[::-1]] = turn[::-1]
+    return owner[places] == turn

@@ -123,7 +123,7 @@ _INDICES = {
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128", "longdouble", "int64"])
 @pytest.mark.parametrize("name", _INDICES)
-@pytest.mark.parametrize("shape", [(4, 3, 2), (4, 3, 8), (4, 3, 2, 5)])
+@pytest.mark.parametrize("shape", [(4, 3, 2), (4, 3, 8), (4, 3, 2, 5), (4, 3, 300)])
 def test_scatter_add_is_numpys_add_at(shape, name, dtype):
     """Whatever the index, the sums are those of numpy.add.at, to the last bit."""
     index = _INDICES[name]
@@ -137,7 +137,7 @@ def test_scatter_add_is_numpys_add_at(shape, name, dtype):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(1, 9), st.integers(0, 30), st.sampled_from([1, 3, 4, 7]), st.integers(0, 1000))
+@given(st.integers(1, 9), st.integers(0, 30), st.sampled_from([1, 3, 4, 7, 300]), st.integers(0, 1000))
 def test_scatter_add_of_random_rows(rows, count, width, seed):
     """Random rows, some of them several times, add up as with numpy.add.at."""
     rng = np.random.default_rng(seed)
@@ -149,6 +149,8 @@ def test_scatter_add_of_random_rows(rows, count, width, seed):
 
 def test_scatter_add_in_half_precision():
     """30 000 ones in one place add up to 30 000 in float16."""
-    x = Value(np.ones(2, np.float16))
-    x[np.zeros(30_000, int)].backward(np.ones(30_000, np.float16))
-    assert (x.grad.dtype, x.grad.tolist()) == (np.dtype(np.float16), [30_000.0, 0.0])
+    for width in (1, 4, 300):
+        x = Value(np.ones((2, width), np.float16))
+        y = x[np.zeros(30_000, int)]
+        y.backward(np.ones(y.shape, np.float16))
+        assert (x.grad.dtype, x.grad.tolist()) == (np.dtype(np.float16), [[30_000.0] * width, [0.0] * width])
