@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SIDE", "Digits", "load", "one_hot", "shifted"]
+__all__ = ["SIDE", "Digits", "load", "shifted"]
 
 #: Images are this many pixels wide and high.
 SIDE = 8
@@ -36,11 +36,6 @@ def load() -> Digits:
     images, labels = load_digits(return_X_y=True)
     parts = train_test_split(images / 16.0, labels, test_size=0.2, stratify=labels, random_state=0)
     return Digits(train_images=parts[0], test_images=parts[1], train_labels=parts[2], test_labels=parts[3])
-
-
-def one_hot(labels: Array) -> Array:
-    """Return a row for each label, 1 at the label and 0 elsewhere."""
-    return np.eye(10)[labels]
 
 
 def shifted(images: Array, generator: np.random.Generator, far: float = 0.5) -> Array:

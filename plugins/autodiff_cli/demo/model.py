@@ -1,4 +1,4 @@
-"""A classifier whose parameters are Values and whose ops are registered ones, and Adam."""
+"""The classifier: a module of autodiff_nn, whose parameters are Values and whose ops are registered ones."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-import autodiff
+import autodiff_nn as nn
 from autodiff import Value, no_grad
-from autodiff_cli.demo.data import SIDE, Array, one_hot
+from autodiff_cli.demo.data import SIDE, Array
 
-__all__ = ["SIZES", "Adam", "Classifier"]
+__all__ = ["SIZES", "Classifier"]
 
 SIZES = (SIDE * SIDE, 256, 128, 10)
 
 
-class Classifier:
+class Classifier(nn.Module):
     """A multi-layer perceptron.
 
     Parameters
@@ -24,7 +24,7 @@ class Classifier:
     activation : op
         What follows each layer but the last.
     generator : numpy.random.Generator
-        Draws the initial weights (K. He et al., "Delving deep into rectifiers", ICCV 2015).
+        Draws the initial weights.
     backend : str
         Where the parameters live, and hence where everything is computed.
     """
@@ -32,27 +32,19 @@ class Classifier:
     def __init__(self, activation: Any, generator: np.random.Generator, backend: str) -> None:
         self.activation = activation
         self.backend = backend
-        self.parameters: dict[str, Value] = {}
-        for i, (fan_in, fan_out) in enumerate(pairwise(SIZES)):
-            weight = generator.normal(0.0, (2 / fan_in) ** 0.5, (fan_in, fan_out))
-            self.parameters[f"layers.{i}.weight"] = Value(weight, backend=backend)
-            self.parameters[f"layers.{i}.bias"] = Value(np.zeros(fan_out), backend=backend)
+        self.layers = [nn.Linear(*sizes, generator=generator, backend=backend) for sizes in pairwise(SIZES)]
 
-    def __call__(self, images: Array) -> Value:
-        """Return the logarithm of the probability of each digit, a row for each image."""
-        x = Value(images, requires_grad=False, backend=self.backend)
-        layers = len(SIZES) - 1
-        for i in range(layers):
-            x = x @ self.parameters[f"layers.{i}.weight"] + self.parameters[f"layers.{i}.bias"]
-            if i < layers - 1:
-                x = self.activation(x)
-        log_probabilities: Value = autodiff.ops["autodiff_activations.log_softmax"](x)
-        return log_probabilities
+    def forward(self, images: Array) -> Value:
+        """Return a score for each digit, a row for each image."""
+        x = self._there(images)
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        scores: Value = self.layers[-1](x)
+        return scores
 
     def loss(self, images: Array, labels: Array) -> Value:
         """Return the mean cross-entropy."""
-        wanted = Value(one_hot(labels), requires_grad=False, backend=self.backend)
-        loss: Value = -(self(images) * wanted).sum(axis=1).mean()
+        loss: Value = nn.cross_entropy(self(images), self._there(labels))
         return loss
 
     def predict(self, images: Array) -> Array:
@@ -61,30 +53,5 @@ class Classifier:
             predicted: Array = self(images).numpy().argmax(axis=1)
         return predicted
 
-
-class Adam:
-    """Steps along the mean of recent gradients, scaled by their recent size.
-
-    D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
-    """
-
-    def __init__(self, parameters: dict[str, Value], *, decay: float = 0.9, square_decay: float = 0.999) -> None:
-        self.parameters = parameters
-        self.decay = decay
-        self.square_decay = square_decay
-        self.means: dict[str, Any] = dict.fromkeys(parameters, 0.0)
-        self.squares: dict[str, Any] = dict.fromkeys(parameters, 0.0)
-        self.steps = 0
-
-    @no_grad()
-    def step(self, rate: float) -> None:
-        """Move each parameter against its gradient, and clear that."""
-        self.steps += 1
-        for name, parameter in self.parameters.items():
-            g = parameter.grad
-            self.means[name] = self.decay * self.means[name] + (1 - self.decay) * g
-            self.squares[name] = self.square_decay * self.squares[name] + (1 - self.square_decay) * g * g
-            mean = self.means[name] / (1 - self.decay**self.steps)
-            square = self.squares[name] / (1 - self.square_decay**self.steps)
-            self.parameters[name] -= rate * mean / (square**0.5 + 1e-8)
-            parameter.zero_grad()
+    def _there(self, array: Array) -> Value:
+        return Value(array, requires_grad=False, backend=self.backend)

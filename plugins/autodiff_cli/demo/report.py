@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 import autodiff
+import autodiff_nn as nn
 from autodiff.plugins import records
 from autodiff.registry import registry
 from autodiff_cli.demo import pictures
@@ -51,7 +52,7 @@ class Reporter:
         """Print what is in use."""
         op = classifier.activation
         why = "" if preferred else "; that of the example package autodiff-robust-losses is not there"
-        count = sum(parameter.size for parameter in classifier.parameters.values())
+        count = sum(parameter.size for parameter in classifier.parameters())
         images = len(digits.train_images), len(digits.test_images)
         self._tell(
             {
@@ -106,9 +107,6 @@ class Reporter:
 
     def save(self, classifier: Classifier, epoch: Epoch, *, seed: int) -> None:
         """Replace the checkpoint by that of `epoch`, so that there is a complete one at every moment."""
-        import safetensors.numpy
-
-        tensors = {name: parameter.numpy() for name, parameter in classifier.parameters.items()}
         told = {
             "autodiff": autodiff.__version__,
             "activation": classifier.activation.id,
@@ -118,7 +116,8 @@ class Reporter:
             "test_accuracy": epoch.test_accuracy,
         }
         # One entry: safetensors orders several by chance, and two runs with one seed are to give the same file.
-        write(self.checkpoint, safetensors.numpy.save(tensors, metadata={"demo": json.dumps(told)}))
+        with _writing(self.checkpoint):
+            nn.save(self.checkpoint, classifier, {"demo": json.dumps(told)})
         self.epochs.append(epoch)
 
     def finish(self, classifier: Classifier, digits: Digits, *, seconds: float) -> None:
@@ -160,13 +159,20 @@ def write(path: Path, content: bytes) -> None:
         The folder cannot be written.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with _writing(path):
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        yield
     except OSError as exc:
         raise CannotRunError(f"{str(path)!r} cannot be written ({exc.strerror}). Choose a folder with --out.") from exc
-    finally:
-        part.unlink(missing_ok=True)

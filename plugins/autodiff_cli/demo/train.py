@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import autodiff_nn as nn
 from autodiff import Value, no_grad
 from autodiff_cli.demo.data import Digits, shifted
-from autodiff_cli.demo.model import Adam, Classifier
+from autodiff_cli.demo.model import Classifier
 
 __all__ = ["Epoch", "GradientCheck", "check_gradient", "train"]
 
@@ -49,17 +50,19 @@ class GradientCheck:
 
 def train(classifier: Classifier, digits: Digits, *, epochs: int, generator: np.random.Generator) -> Iterator[Epoch]:
     """Train in place; yield after each epoch. The rate falls to 0 as half a cosine."""
-    optimiser = Adam(classifier.parameters)
     count = len(digits.train_images)
-    steps = epochs * math.ceil(count / BATCH)
+    optimizer = nn.Adam(classifier.parameters(), lr=RATE)
+    schedule = nn.CosineAnnealingLR(optimizer, t_max=epochs * math.ceil(count / BATCH))
     for number in range(1, epochs + 1):
         order = generator.permutation(count)
         total = 0.0
         for start in range(0, count, BATCH):
             rows = order[start : start + BATCH]
             loss = classifier.loss(shifted(digits.train_images[rows], generator), digits.train_labels[rows])
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step(RATE * (1 + math.cos(math.pi * optimiser.steps / steps)) / 2)
+            optimizer.step()
+            schedule.step()
             total += loss.item() * len(rows)
         with no_grad():
             test_loss = classifier.loss(digits.test_images, digits.test_labels).item()
@@ -70,11 +73,10 @@ def train(classifier: Classifier, digits: Digits, *, epochs: int, generator: np.
 def check_gradient(classifier: Classifier, digits: Digits, *, step: float = 1e-6) -> GradientCheck:
     """Compare the largest element of the first weights' gradient with central differences, on one batch."""
     images, labels = digits.train_images[:BATCH], digits.train_labels[:BATCH]
-    name, weight = next(iter(classifier.parameters.items()))
+    name, weight = next(classifier.named_parameters())
     classifier.loss(images, labels).backward()
     gradient = Value(weight.grad, requires_grad=False).numpy()
-    for parameter in classifier.parameters.values():
-        parameter.zero_grad()
+    classifier.zero_grad()
     place = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
     shift = np.zeros(gradient.shape)
     shift[place] = step
