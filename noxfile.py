@@ -2,7 +2,7 @@
 # /// script
 # dependencies = ["nox"]
 # ///
-"""The developer's tasks: ``lint``, ``tests``, ``build`` by default; ``full`` and ``bench`` when asked for."""
+"""The developer's tasks: ``lint``, ``tests``, ``build`` by default; ``full``, ``oracle`` and ``bench`` when asked for."""
 
 from pathlib import Path
 
@@ -34,6 +34,14 @@ def full(session: nox.Session) -> None:
     """Run all the tests, the slow ones too."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-m", "slow or not slow", *session.posargs)
+
+
+@nox.session(default=False)
+def oracle(session: nox.Session) -> None:
+    """Compare every op with PyTorch, and write `docs/oracle.md`."""
+    session.install("-e", ".[test,oracle]")
+    session.run("python", "-m", "pytest", "tests/oracle", *session.posargs)
+    session.run("python", "tests/oracle/agreement.py")
 
 
 @nox.session

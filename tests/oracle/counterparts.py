@@ -1,0 +1,333 @@
+"""What PyTorch calls each of our ops: `COUNTERPARTS`, by op id, and `reason_to_leave_out` one of its samples.
+
+A counterpart takes tensors and the op's attributes, and is written with functions of torch alone, whose
+gradient is torch's own. Where there is none, the entry is the reason, a line of text.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+__all__ = ["COUNTERPARTS", "NO_GRADIENT", "reason_to_leave_out"]
+
+Function = Callable[..., Any]
+
+
+# ---- axes -------------------------------------------------------------------------------------------------
+
+
+def _axes(x: Any, axis: Any) -> tuple[int, ...]:
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return tuple(a % x.ndim for a in axes)
+
+
+def _merge(x: Any, axes: tuple[int, ...]) -> Any:
+    """Move `axes` to the end and make one of them: torch has many functions of one axis only."""
+    kept = [a for a in range(x.ndim) if a not in axes]
+    return x.permute((*kept, *axes)).reshape([x.shape[a] for a in kept] + [math.prod(x.shape[a] for a in axes)])
+
+
+def _over(function: Function) -> Function:
+    """Reduce over any axes by a function of one."""
+
+    def reduce(x: Any, *, axis: Any = None, keepdims: bool = False, **attrs: Any) -> Any:
+        axes = _axes(x, axis)
+        y = function(_merge(x, axes), **attrs)
+        return y.reshape([1 if a in axes else n for a, n in enumerate(x.shape)]) if keepdims else y
+
+    return reduce
+
+
+def _along(function: Function) -> Function:
+    """Map over any axes by a function of one."""
+
+    def apply(x: Any, *, axis: Any = -1) -> Any:
+        axes = _axes(x, axis)
+        order = [*(a for a in range(x.ndim) if a not in axes), *axes]
+        y = function(_merge(x, axes)).reshape([x.shape[a] for a in order])
+        return y.permute([order.index(a) for a in range(x.ndim)])
+
+    return apply
+
+
+def _cumulative(function: Function, initial: float) -> Function:
+    def cumulate(x: Any, *, axis: Any, include_initial: bool) -> Any:
+        axis = 0 if axis is None else axis
+        y = function(x, axis)
+        if not include_initial:
+            return y
+        shape = [1 if a == axis % x.ndim else n for a, n in enumerate(x.shape)]
+        return torch.cat([torch.full(shape, initial, dtype=x.dtype), y], axis)
+
+    return cumulate
+
+
+def _spread(function: Function) -> Function:
+    def spread(x: Any, *, correction: float) -> Any:
+        with warnings.catch_warnings():
+            # torch counts the elements per output, of which an empty output has none.
+            warnings.filterwarnings("ignore", message=".*degrees of freedom", category=UserWarning)
+            return function(x, -1, correction=correction)
+
+    return spread
+
+
+# ---- shapes -----------------------------------------------------------------------------------------------
+
+
+def _expand_dims(x: Any, *, axis: Any) -> Any:
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    for a in sorted(a % (x.ndim + len(axes)) for a in axes):
+        x = x.unsqueeze(a)
+    return x
+
+
+def _concat(*xs: Any, axis: Any) -> Any:
+    return torch.cat([x.reshape(-1) for x in xs], 0) if axis is None else torch.cat(xs, axis)
+
+
+def _repeat(x: Any, *, repeats: Any, axis: Any) -> Any:
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    counts = torch.tensor(repeats)
+    return torch.repeat_interleave(x, counts.expand(x.shape[axis]) if counts.numel() == 1 else counts, axis)
+
+
+def _pad(x: Any, *, pad_width: Any, constant_values: Any) -> Any:
+    for axis, (before, after) in enumerate(np.broadcast_to(pad_width, (x.ndim, 2)).tolist()):
+        shapes = [[n if a == axis else size for a, size in enumerate(x.shape)] for n in (before, after)]
+        first, last = (torch.full(shape, constant_values, dtype=x.dtype) for shape in shapes)
+        x = torch.cat([first, x, last], axis)
+    return x
+
+
+# ---- indices ----------------------------------------------------------------------------------------------
+
+
+def _places(shape: tuple[int, ...], index: Any) -> Any:
+    """Return the positions in the flat array that an index selects; NumPy takes slices with negative steps."""
+    return torch.tensor(np.arange(math.prod(shape)).reshape(shape)[index].copy())
+
+
+def _getitem(x: Any, *, index: Any) -> Any:
+    backwards = any(isinstance(i, slice) and (i.step or 1) < 0 for i in index)
+    return x.reshape(-1)[_places(x.shape, index)] if backwards else x[index]
+
+
+def _scatter_add(x: Any, *, shape: Any, index: Any) -> Any:
+    places = _places(shape, index)
+    zeros = torch.zeros(math.prod(shape), dtype=x.dtype)
+    return zeros.index_add(0, places.reshape(-1), x.expand(places.shape).reshape(-1)).reshape(shape)
+
+
+def _setitem(x: Any, value: Any, *, index: Any) -> Any:
+    y = x.clone()
+    y[index] = value
+    return y
+
+
+def _take(x: Any, indices: Any, *, axis: Any) -> Any:
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    return x[(slice(None),) * (axis % x.ndim) + (indices,)]
+
+
+def _place_along(x: Any, indices: Any, axis: int) -> Any:
+    """Broadcast indices along an axis as NumPy does, and count negative ones from the end."""
+    shape = [indices.shape[a] if a == axis % x.ndim else n for a, n in enumerate(x.shape)]
+    return (indices % x.shape[axis]).expand(shape)
+
+
+def _put_along_axis(x: Any, indices: Any, values: Any, *, axis: int) -> Any:
+    indices = _place_along(x, indices, axis)
+    return x.scatter(axis, indices, values.expand(indices.shape))
+
+
+def _searchsorted(x1: Any, x2: Any, *, side: str, sorter: Any) -> Any:
+    return torch.searchsorted(x1, x2, side=side, sorter=None if sorter is None else torch.tensor(sorter))
+
+
+# ---- products ---------------------------------------------------------------------------------------------
+
+
+def _same_dtype(function: Function) -> Function:
+    """Promote first: torch's products want one dtype."""
+
+    def product(x1: Any, x2: Any, **attrs: Any) -> Any:
+        dtype = torch.promote_types(x1.dtype, x2.dtype)
+        return function(x1.to(dtype), x2.to(dtype), **attrs)
+
+    return product
+
+
+def _tensordot(x1: Any, x2: Any, *, axes: Any) -> Any:
+    if isinstance(axes, tuple):
+        axes = tuple([a] if isinstance(a, int) else list(a) for a in axes)
+    return torch.tensordot(x1, x2, dims=axes)
+
+
+def _layer_norm(x: Any, weight: Any, bias: Any, *, ndim: int, eps: float) -> Any:
+    shape = x.shape[x.ndim - ndim :]
+    return F.layer_norm(x, shape, weight.expand(shape), bias.expand(shape), eps)
+
+
+def _cross_entropy(x: Any, target: Any, *, axis: int) -> Any:
+    return F.cross_entropy(x.movedim(axis, min(1, x.ndim - 1)), target, reduction="none")
+
+
+# ---- the table --------------------------------------------------------------------------------------------
+
+_SAME_NAME = """
+    abs acos acosh add asin asinh atan atan2 atanh angle bitwise_and bitwise_left_shift bitwise_or
+    bitwise_right_shift bitwise_xor ceil conj copysign cos cosh divide erf exp exp2 expm1 floor floor_divide hypot
+    isfinite isinf isnan kron log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor maximum
+    minimum multiply negative nextafter pow positive reciprocal remainder round signbit sin sinh sqrt square
+    subtract tan tanh trunc where xlogy
+"""
+
+COUNTERPARTS: dict[str, Function | str] = {
+    **{f"autodiff_ops.{name}": getattr(torch, name) for name in _SAME_NAME.split()},
+    "autodiff.broadcast_to": lambda x, *, shape: x.expand(shape),
+    "autodiff.sum_to": lambda x, *, shape: x.sum_to_size(shape),
+    # elementwise
+    "autodiff_ops.bitwise_invert": torch.bitwise_not,
+    "autodiff_ops.cbrt": lambda x: torch.sign(x) * torch.abs(x).pow(1 / 3),
+    "autodiff_ops.clip": lambda x, *, min, max: torch.clamp(x, min, max),
+    "autodiff_ops.equal": torch.eq,
+    "autodiff_ops.greater": torch.gt,
+    "autodiff_ops.greater_equal": torch.ge,
+    "autodiff_ops.imag": lambda x: torch.imag(x) if x.is_complex() else torch.zeros_like(x),
+    "autodiff_ops.less": torch.lt,
+    "autodiff_ops.less_equal": torch.le,
+    "autodiff_ops.not_equal": torch.ne,
+    "autodiff_ops.real": torch.real,
+    "autodiff_ops.sign": torch.sgn,
+    # reductions
+    "autodiff_ops.all": _over(lambda x: torch.all(x, -1)),
+    "autodiff_ops.any": _over(lambda x: torch.any(x, -1)),
+    "autodiff_ops.argmax": lambda x, *, axis, keepdims: torch.argmax(x, axis, keepdims),
+    "autodiff_ops.argmin": lambda x, *, axis, keepdims: torch.argmin(x, axis, keepdims),
+    "autodiff_ops.count_nonzero": _over(lambda x: torch.count_nonzero(x, -1)),
+    "autodiff_ops.cumulative_prod": _cumulative(torch.cumprod, 1.0),
+    "autodiff_ops.cumulative_sum": _cumulative(torch.cumsum, 0.0),
+    "autodiff_ops.logsumexp": _over(lambda x: torch.logsumexp(x, -1)),
+    "autodiff_ops.max": _over(lambda x: torch.amax(x, -1)),
+    "autodiff_ops.mean": _over(lambda x: torch.mean(x, -1)),
+    "autodiff_ops.min": _over(lambda x: torch.amin(x, -1)),
+    "autodiff_ops.nanmean": _over(lambda x: torch.nanmean(x, -1)),
+    "autodiff_ops.nansum": _over(lambda x: torch.nansum(x, -1)),
+    "autodiff_ops.norm": _over(lambda x, *, ord: torch.linalg.vector_norm(x, ord, -1)),
+    "autodiff_ops.prod": _over(lambda x: torch.prod(x, -1)),
+    "autodiff_ops.std": _over(_spread(torch.std)),
+    "autodiff_ops.sum": _over(lambda x: torch.sum(x, -1)),
+    "autodiff_ops.var": _over(_spread(torch.var)),
+    # manipulation
+    "autodiff_ops.astype": lambda x, *, dtype: x.to(getattr(torch, str(dtype))),
+    "autodiff_ops.concat": _concat,
+    "autodiff_ops.diagonal": lambda x, *, offset, axis1, axis2: torch.diagonal(x, offset, axis1, axis2),
+    "autodiff_ops.expand_dims": _expand_dims,
+    "autodiff_ops.flip": lambda x, *, axis: torch.flip(x, _axes(x, axis)),
+    "autodiff_ops.matrix_transpose": lambda x: x.mT,
+    "autodiff_ops.meshgrid": lambda *xs, indexing: torch.meshgrid(*xs, indexing=indexing),
+    "autodiff_ops.moveaxis": lambda x, *, source, destination: torch.movedim(x, source, destination),
+    "autodiff_ops.pad": _pad,
+    "autodiff_ops.permute_dims": lambda x, *, axes: torch.permute(x, axes),
+    "autodiff_ops.repeat": _repeat,
+    "autodiff_ops.reshape": lambda x, *, shape: torch.reshape(x, (shape,) if isinstance(shape, int) else shape),
+    "autodiff_ops.roll": lambda x, *, shift, axis: torch.roll(x, shift, axis),
+    "autodiff_ops.split": lambda x, *, sections, axis: torch.tensor_split(x, sections, axis),
+    "autodiff_ops.squeeze": lambda x, *, axis: torch.squeeze(x) if axis is None else torch.squeeze(x, axis),
+    "autodiff_ops.stack": lambda *xs, axis: torch.stack(xs, axis),
+    "autodiff_ops.swapaxes": lambda x, *, axis1, axis2: torch.swapaxes(x, axis1, axis2),
+    "autodiff_ops.tile": lambda x, *, repetitions: torch.tile(
+        x, (repetitions,) if isinstance(repetitions, int) else repetitions
+    ),
+    "autodiff_ops.to": "moves between our backends; torch has no NumPy device",
+    "autodiff_ops.tril": lambda x, *, k: torch.tril(x, k),
+    "autodiff_ops.triu": lambda x, *, k: torch.triu(x, k),
+    "autodiff_ops.unstack": lambda x, *, axis: torch.unbind(x, axis),
+    # indexing and sorting
+    "autodiff_ops.argsort": lambda x, *, axis, descending, stable: torch.argsort(
+        x, dim=axis, descending=descending, stable=stable
+    ),
+    "autodiff_ops.getitem": _getitem,
+    "autodiff_ops.last_write": "torch does not say which of several writes to one place is the last",
+    "autodiff_ops.put_along_axis": _put_along_axis,
+    "autodiff_ops.scatter_add": _scatter_add,
+    "autodiff_ops.searchsorted": _searchsorted,
+    "autodiff_ops.setitem": _setitem,
+    "autodiff_ops.sort": lambda x, *, axis, descending, stable: torch.sort(
+        x, dim=axis, descending=descending, stable=stable
+    )[0],
+    "autodiff_ops.take": _take,
+    "autodiff_ops.take_along_axis": lambda x, indices, *, axis: torch.take_along_dim(x, indices % x.shape[axis], axis),
+    # products
+    "autodiff_ops.einsum": lambda *xs, subscripts: torch.einsum(subscripts, *xs),
+    "autodiff_ops.matmul": _same_dtype(torch.matmul),
+    "autodiff_ops.outer": _same_dtype(lambda x1, x2: torch.outer(x1.reshape(-1), x2.reshape(-1))),
+    "autodiff_ops.tensordot": _tensordot,
+    "autodiff_ops.trace": lambda x, *, offset, axis1, axis2: torch.diagonal(x, offset, axis1, axis2).sum(-1),
+    "autodiff_ops.vecdot": _same_dtype(lambda x1, x2, *, axis: torch.linalg.vecdot(x1, x2, dim=axis)),
+    "autodiff_ops.dropout": lambda x, *, p, generator: F.dropout(x, p),
+    # activations
+    "autodiff_activations.celu": F.celu,
+    "autodiff_activations.elu": F.elu,
+    "autodiff_activations.gelu": F.gelu,
+    "autodiff_activations.glu": lambda x, *, axis: F.glu(x, axis),
+    # F.hardsigmoid has the sixth of its gradient in single precision, in double precision too.
+    "autodiff_activations.hard_sigmoid": lambda x: F.relu6(x + 3) / 6,
+    "autodiff_activations.hard_swish": F.hardswish,
+    "autodiff_activations.hard_tanh": F.hardtanh,
+    "autodiff_activations.leaky_relu": F.leaky_relu,
+    "autodiff_activations.log_sigmoid": F.logsigmoid,
+    "autodiff_activations.log_softmax": _along(lambda x: F.log_softmax(x, -1)),
+    "autodiff_activations.mish": F.mish,
+    # torch's prelu has its weight along the second axis alone.
+    "autodiff_activations.prelu": lambda x, weight: torch.where(x > 0, x, weight * x),
+    "autodiff_activations.relu": F.relu,
+    "autodiff_activations.relu6": F.relu6,
+    "autodiff_activations.selu": F.selu,
+    "autodiff_activations.sigmoid": torch.sigmoid,
+    "autodiff_activations.silu": F.silu,
+    "autodiff_activations.softmax": _along(lambda x: F.softmax(x, -1)),
+    "autodiff_activations.softmin": _along(lambda x: F.softmin(x, -1)),
+    "autodiff_activations.softplus": F.softplus,
+    "autodiff_activations.softsign": F.softsign,
+    "autodiff_activations.tanhshrink": F.tanhshrink,
+    # neural networks
+    "autodiff_nn.cross_entropy_with_logits": _cross_entropy,
+    "autodiff_nn.layer_norm": _layer_norm,
+    "autodiff_nn.linear": lambda x, weight, bias: torch.matmul(x, weight.mT) + bias,
+}
+
+_REAL_IN_TORCH = {"autodiff_ops.nanmean", "autodiff_ops.nansum", "autodiff_ops.xlogy"}
+
+#: Ops whose value alone is compared, and why.
+NO_GRADIENT: dict[str, str] = {
+    "autodiff_ops.nextafter": "torch has no gradient of it",
+}
+
+
+def reason_to_leave_out(op_id: str, xs: list[Any], attrs: dict[str, Any]) -> str | None:
+    """Return why torch cannot tell us about a call of an op which has a counterpart; None if it can."""
+    if op_id == "autodiff_ops.dropout" and 0 < attrs["p"] < 1:
+        return "torch draws other random numbers"
+    if op_id in _REAL_IN_TORCH and any(np.asarray(x).dtype.kind == "c" for x in xs):
+        return "torch takes no complex numbers"
+    if op_id == "autodiff_ops.setitem":
+        places = _places(xs[0].shape, attrs["index"]).reshape(-1)
+        if len(places.unique()) < len(places):
+            return "torch's gradient of repeated writes to one place is undefined"
+    if op_id == "autodiff_ops.put_along_axis":
+        axis = attrs["axis"]
+        indices = _place_along(torch.tensor(xs[0]), torch.tensor(xs[1]), axis).movedim(axis, -1).sort(-1).values
+        if (indices[..., 1:] == indices[..., :-1]).any():
+            return "torch's gradient of repeated writes to one place is undefined"
+    return None
