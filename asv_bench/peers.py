@@ -30,6 +30,7 @@ os.environ.pop("OPENBLAS_L2_SIZE", None)
 
 import numpy as np
 
+from . import arrays
 from .benchmarks import Workload, collecting, inputs, long_chain, relu_chain, tanh_chain
 from .libraries import THREADS, available
 
@@ -156,6 +157,23 @@ def compare(name: str, row: Row, libraries: dict[str, Any], rounds: int) -> Iter
         yield line(name, row.text, own, peer, other, [a / b for a, b in pairs], row.must.get(peer))
 
 
+def large(name: str, libraries: dict[str, Any], rounds: int) -> Iterator[str]:
+    """Measure a row of large arrays against PyTorch, part by part, and give the geometric mean of several."""
+    if "torch" not in libraries:
+        return
+    ratios = []
+    for i, row in enumerate(arrays.ROWS[name]):
+        pairs = arrays.measure(name, i, turns, rounds)
+        own, other = (f"{1e3 * median(times):.2f} ms" for times in zip(*pairs, strict=True))
+        values = [a / b for a, b in pairs]
+        ratios.append(median(values))
+        yield line(name, row.text, own, "torch", other, values, 0.5 if name == "L3" else 3.0)
+    if len(ratios) > 1:
+        mean = float(np.exp(np.log(ratios).mean()))
+        verdict = "met" if mean <= 1 else "**missed**"
+        yield f"| {name} | geometric mean | | torch | | {mean:.2f} | | 1.00 | {verdict} |"
+
+
 _FIRST_OP = """
 import numpy
 from time import perf_counter
@@ -222,11 +240,12 @@ def machine(versions: dict[str, str]) -> str:
 def main() -> None:
     """Measure the rows that were asked for, all by default."""
     parser = argparse.ArgumentParser(prog="python -m asv_bench.peers", description="Compare autodiff with its peers.")
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join([*ROWS, 'S5', 'G1'])}; all by default")
+    names = [*ROWS, *arrays.ROWS, "S5", "G1"]
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(names)}; all by default")
     parser.add_argument("--turn", nargs=2, metavar=("ROW", "LIBRARY"), help="print the seconds of one run, no table")
     parser.add_argument("--rounds", type=int, default=21, help="turns of each, at least 11; %(default)s by default")
     args = parser.parse_args()
-    if args.rounds < 11 or set(args.rows) - {*ROWS, "S5", "G1"}:
+    if args.rounds < 11 or set(args.rows) - {*names}:
         parser.error("at least 11 rounds, and rows that exist")
     if args.turn:
         libraries, _ = available(args.turn[1])
@@ -234,12 +253,14 @@ def main() -> None:
         return
     libraries, versions = available()
     print(machine(versions), f"- {args.rounds} rounds\n\n{_HEADER}", sep="\n", flush=True)
-    wanted = args.rows or [*ROWS, "S5", "G1"]
+    wanted = args.rows or names
     for name in wanted:
         if name == "S5":
             lines = importing(args.rounds)
         elif name == "G1":
             lines = scaling(libraries, args.rounds)
+        elif name in arrays.ROWS:
+            lines = large(name, libraries, args.rounds)
         else:
             lines = compare(name, ROWS[name], libraries, args.rounds)
         for text in lines:
