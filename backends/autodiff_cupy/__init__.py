@@ -36,7 +36,7 @@ class CupyBackend(Backend):
 
     def unavailable(self) -> str | None:
         if importlib.util.find_spec("cupy") is None:
-            return f"CuPy is not installed. {self.install[0].upper()}{self.install[1:]}."
+            return f"CuPy is not installed. To install it: {self.install}."
         if not self.xp.is_available():
             return (
                 "CuPy is installed and finds no usable GPU: no NVIDIA driver, no device, or a driver older than its CUDA "
