@@ -197,7 +197,7 @@ def measure(name: str, place: int, turns: Callable[..., Any], rounds: int) -> li
             for worker in workers:
                 assert worker.stdout is not None
                 if worker.stdout.readline() != "ready\n":
-                    raise RuntimeError(f"{name}: {' '.join(map(str, worker.args))} failed")  # type: ignore[arg-type]
+                    raise RuntimeError(f"{name}: {' '.join(map(str, worker.args))} failed")  # type: ignore[arg-type]  # Popen.args may be a path in typeshed; here it is our list
             ours, theirs = map(np.load, files)
             for key in ours.files:
                 scale = float(np.abs(theirs[key]).max())

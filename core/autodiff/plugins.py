@@ -184,7 +184,7 @@ def _register(plugin: Any, record: PluginRecord, into: Registry) -> None:
             for implementation in getattr(_manager.hook, hook_name).get_hookimpls():
                 if implementation.plugin is plugin:
                     _call(implementation, hook_name, record, into)
-    except Exception as exc:  # as above
+    except (Exception, SystemExit) as exc:  # as for the import
         for table, old in zip(into._tables(), before, strict=True):
             table.clear()
             table.update(old)
