@@ -2,7 +2,7 @@
 # /// script
 # dependencies = ["nox"]
 # ///
-"""The developer's tasks: ``lint``, ``tests``, ``build`` by default; ``full``, ``oracle`` and ``bench`` when asked for."""
+"""The developer's tasks: ``lint``, ``tests``, ``build`` by default; the others when asked for by name."""
 
 from pathlib import Path
 
@@ -34,6 +34,8 @@ def full(session: nox.Session) -> None:
     """Run all the tests, the slow ones too."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-m", "slow or not slow", *session.posargs)
+    session.notify("cuda_on_cpu", ["--full"])
+    session.notify("cuda_12")
 
 
 @nox.session(default=False)
@@ -42,6 +44,20 @@ def oracle(session: nox.Session) -> None:
     session.install("-e", ".[test,oracle]")
     session.run("python", "-m", "pytest", "tests/oracle", *session.posargs)
     session.run("python", "tests/oracle/agreement.py")
+
+
+@nox.session(default=False)
+def cuda_on_cpu(session: nox.Session) -> None:
+    """Run the real CuPy without a GPU, and have NVRTC compile its kernels (`tests/cuda_on_cpu/README.md`)."""
+    session.install("-e", ".", "-r", "tests/cuda_on_cpu/requirements.txt")
+    session.run("python", "-m", "cuda_on_cpu", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session(default=False)
+def cuda_12(session: nox.Session) -> None:
+    """Check that CuPy for CUDA 12 has what the backend uses, and what is said without a driver."""
+    session.install("-e", ".[cuda12]", "pytest", "pytest-benchmark")
+    session.run("python", "-m", "pytest", "tests/cuda_on_cpu/test_without_driver.py", *session.posargs)
 
 
 @nox.session
