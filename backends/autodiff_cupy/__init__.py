@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from autodiff.extend import ArgumentTypeError, Backend, hookimpl
@@ -22,6 +23,7 @@ class CupyBackend(Backend):
     """Arrays in the memory of a CUDA device."""
 
     name = "cupy"
+    follows_standard = False
     install = "pip install 'autodiff-toolkit[cuda13]' or [cuda12], and an NVIDIA driver"
 
     def recognises(self, array_type: type) -> bool:
@@ -76,6 +78,26 @@ class CupyBackend(Backend):
             return array
         with self._on(device):
             return self.xp.asarray(array)
+
+    def _loaded(self) -> bool:
+        return "cupy" in sys.modules
+
+    def kernel_for(self, op: Any, array_type: type) -> Callable[..., Any] | None:
+        if not self._loaded():
+            return None
+        from autodiff_cupy import expressions, kernels
+
+        if op.id in kernels.FUSED:
+            return partial(kernels.FUSED[op.id], partial(op.function, self.xp))
+        return kernels.KERNELS.get(op.id) or expressions.forward_kernel(op)
+
+    def rule_types(self) -> tuple[type, ...]:
+        return (self.xp.ndarray,) if self._loaded() else ()
+
+    def vjp_kernel_for(self, op: Any, array_type: type) -> Any:
+        from autodiff_cupy import expressions, kernels
+
+        return kernels.RULES.get(op.id) or expressions.backward_rules(op)
 
     def kind(self, dtype: Any) -> str:
         return _KINDS.get(dtype.kind, "other")

@@ -33,6 +33,9 @@ class Backend(ABC):
     name: str
     #: What to install so that it runs.
     install: str = ""
+    #: Whether every generic kernel runs on `xp` as it is. Where the library lacks keywords of the array API
+    #: standard, the backend has kernels of its own for the ops that need them.
+    follows_standard: bool = True
     #: Types of immutable 0-d results that the library returns in place of arrays (NumPy's scalars).
     #: They may stay inside graphs; the user is always handed the 0-d array that `box` makes of them.
     scalar_types: tuple[type, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -337,8 +338,23 @@ def _make(
         raise RegistrationError(f"{op_id!r} takes *{variadic}: give one joint vjp, which returns a tuple")
     if c_partials and len(c_partials) != len(inputs):
         raise RegistrationError(f"{op_id!r} has {len(inputs)} inputs and {len(c_partials)} c_partials")
+    _check_c_partials(op)
     functools.update_wrapper(op, function)
     return op
+
+
+def _check_c_partials(op: Op) -> None:
+    """Refuse an expression that names what the rule of its input does not: the rule decides what is kept."""
+    for i, expression in enumerate(op.c_partials):
+        rule = op.vjps[i]
+        kept = rule.names(op) if isinstance(rule, Rule) else ()
+        for name in (*op.inputs, "y", *op.attrs):
+            if name not in kept and re.search(rf"\b{name}\b", expression):
+                raise RegistrationError(
+                    f"{op.id!r}: the C expression {expression!r} for {op.inputs[i]!r} names {name!r}, which the "
+                    f"rule for that input does not: what is kept from the forward pass is decided there. It names "
+                    f"{', '.join(sorted(kept)) or 'nothing'}."
+                )
 
 
 def _rules(op: Op, rules: Any, role: str) -> tuple[Any, ...]:

@@ -48,6 +48,7 @@ class Registry:
         self._state = "new"  # then loading, then loaded
         self._lock = threading.RLock()
         self._by_type: dict[type, Backend | None] = {}
+        self._ruled: set[type] = set()  # types of arrays that backends have been asked for rules of their own
         self._kinds: dict[tuple[str, Any], str] = {}
 
     # ---- loading ----------------------------------------------------------------------------------------
@@ -228,6 +229,7 @@ class Registry:
         replaces = getattr(op, "replaces", False)
         for backend in self.backends.values():
             for array_type in backend.rule_types():
+                self._ruled.add(array_type)
                 rules = getattr(op, "own_vjp_kernels", {}).get(backend.name)
                 rules = rules or (None if replaces else backend.vjp_kernel_for(op, array_type))
                 if rules is not None:
@@ -264,6 +266,11 @@ class Registry:
         except KeyError:
             self.load()
         found = next((b for b in self.backends.values() if b.recognises(array_type)), None)
+        if found is not None and array_type in found.rule_types() and array_type not in self._ruled:
+            # Plans were made before the backend's library was loaded, hence without its rules.
+            self._ruled.add(array_type)
+            for op in self.ops.values():
+                op.forget_kernels()
         self._by_type[array_type] = found
         return found
 

@@ -88,6 +88,11 @@ class Rule:
                 )
         self.sources = tuple(sources[p.name] for p in parameters)
 
+    def names(self, op: Any) -> tuple[str, ...]:
+        """Return what the rule of `op` names, in its own order."""
+        by_source = {source: name for name, source in _sources(op).items()}
+        return tuple(by_source[source] for source in self.sources)
+
 
 def _or_number(role: str) -> str:
     return " and no number" if role == "partial" else ""

@@ -14,8 +14,8 @@ def _pieces(*ranges: tuple[float, float], **attrs: Any) -> list[Sample]:
 @elementwise(
     vjps=(lambda g, y, xp: xp.where((y > 0) & (y < 6), g, 0.0),),
     jvps=(lambda t, y, xp: xp.where((y > 0) & (y < 6), t, 0.0),),
-    c="x > 0 ? (x < 6 ? x : 6) : 0",
-    c_partials=("x > 0 && x < 6 ? 1 : 0",),
+    c="x < 0 ? 0 : (x > 6 ? 6 : x)",
+    c_partials=("y > 0 && y < 6 ? 1 : 0",),
     samples=_pieces((-2.0, -0.1), (0.1, 5.9), (6.1, 8.0)),
 )
 def relu6(xp: Any, x: Any) -> Any:
@@ -68,7 +68,7 @@ def hard_tanh(xp: Any, x: Any, *, min_val: float = -1.0, max_val: float = 1.0) -
 @elementwise(
     vjps=(lambda g, x, xp: xp.where((x > -3) & (x < 3), g / 6, 0.0),),
     jvps=(lambda t, x, xp: xp.where((x > -3) & (x < 3), t / 6, 0.0),),
-    c="x > -3 ? (x < 3 ? x / 6 + (T)0.5 : 1) : 0",
+    c="x < -3 ? 0 : (x > 3 ? 1 : x / 6 + (T)0.5)",
     c_partials=("x > -3 && x < 3 ? 1 / (T)6 : 0",),
     samples=_pieces((-5.0, -3.1), (-2.9, 2.9), (3.1, 5.0)),
 )
@@ -95,7 +95,7 @@ def _hard_swish_slope(x: Any, scale: Any, xp: Any) -> Any:
 @elementwise(
     vjps=(lambda g, x, xp: _hard_swish_slope(x, g, xp),),
     jvps=(lambda t, x, xp: _hard_swish_slope(x, t, xp),),
-    c="x > -3 ? (x < 3 ? x * (x / 6 + (T)0.5) : x) : 0",
+    c="x < -3 ? 0 : (x > 3 ? x : x * (x / 6 + (T)0.5))",
     c_partials=("x > -3 ? (x < 3 ? x / 3 + (T)0.5 : 1) : 0",),
     samples=_pieces((-5.0, -3.1), (-2.9, 2.9), (3.1, 5.0)),
 )

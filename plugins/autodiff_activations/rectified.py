@@ -25,8 +25,8 @@ def _require_positive(name: str, value: float, *, zero: bool = False) -> None:
 @elementwise(
     vjps=(lambda g, y, xp: xp.where(y > 0, g, 0.0),),
     jvps=(lambda t, y, xp: xp.where(y > 0, t, 0.0),),
-    c="x > 0 ? x : 0",
-    c_partials=("x > 0 ? 1 : 0",),
+    c="x < 0 ? 0 : x",
+    c_partials=("y > 0 ? 1 : 0",),
     samples=_on_both_sides(),
     method=True,
 )
@@ -49,6 +49,8 @@ def relu(xp: Any, x: Any) -> Any:
 @elementwise(
     vjps=(lambda g, x, negative_slope, xp: xp.where(x > 0, g, negative_slope * g),),
     jvps=(lambda t, x, negative_slope, xp: xp.where(x > 0, t, negative_slope * t),),
+    c="x > 0 ? x : negative_slope * x",
+    c_partials=("x > 0 ? 1 : negative_slope",),
     samples=[*_on_both_sides(), *_on_both_sides(negative_slope=0.25), *_on_both_sides(negative_slope=-1.0)],
 )
 def leaky_relu(xp: Any, x: Any, *, negative_slope: float = 0.01) -> Any:
@@ -79,6 +81,8 @@ def leaky_relu(xp: Any, x: Any, *, negative_slope: float = 0.01) -> Any:
         lambda t, x, weight, xp: xp.where(x > 0, t, weight * t),
         lambda t, x, xp: xp.where(x > 0, 0.0, x * t),
     ),
+    c="x > 0 ? x : weight * x",
+    c_partials=("x > 0 ? 1 : weight", "x > 0 ? 0 : x"),
     samples=[
         Sample((Array((2, 3), *side), weight))
         for side in _SIDES
@@ -115,6 +119,8 @@ def prelu(xp: Any, x: Any, weight: Any) -> Any:
 @elementwise(
     vjps=(lambda g, y, alpha, xp: xp.where(y > 0, g, (y + alpha) * g),),
     jvps=(lambda t, y, alpha, xp: xp.where(y > 0, t, (y + alpha) * t),),
+    c="x > 0 ? x : alpha * expm1(x)",
+    c_partials=("y > 0 ? 1 : y + alpha",),
     samples=[*_on_both_sides(), *_on_both_sides(alpha=0.5)],
 )
 def elu(xp: Any, x: Any, *, alpha: float = 1.0) -> Any:
@@ -150,7 +156,7 @@ _SCALED_ALPHA = 1.6732632423543772848170429916717 * _SCALE
     vjps=(lambda g, y, xp: xp.where(y > 0, _SCALE * g, (y + _SCALED_ALPHA) * g),),
     jvps=(lambda t, y, xp: xp.where(y > 0, _SCALE * t, (y + _SCALED_ALPHA) * t),),
     c=f"x > 0 ? (T){_SCALE!r} * x : (T){_SCALED_ALPHA!r} * expm1(x)",
-    c_partials=(f"x > 0 ? (T){_SCALE!r} : y + (T){_SCALED_ALPHA!r}",),
+    c_partials=(f"y > 0 ? (T){_SCALE!r} : y + (T){_SCALED_ALPHA!r}",),
     samples=_on_both_sides(),
 )
 def selu(xp: Any, x: Any) -> Any:
@@ -172,6 +178,8 @@ def selu(xp: Any, x: Any) -> Any:
 @elementwise(
     vjps=(lambda g, y, alpha, xp: xp.where(y > 0, g, (y / alpha + 1) * g),),
     jvps=(lambda t, y, alpha, xp: xp.where(y > 0, t, (y / alpha + 1) * t),),
+    c="x > 0 ? x : alpha * expm1(x / alpha)",
+    c_partials=("y > 0 ? 1 : y / alpha + 1",),
     samples=[*_on_both_sides(), *_on_both_sides(alpha=0.5)],
 )
 def celu(xp: Any, x: Any, *, alpha: float = 1.0) -> Any:

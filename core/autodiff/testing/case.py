@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from autodiff.registry import registry
+from autodiff.standard import standard
 from autodiff.testing.drawing import LAYOUTS, draw, draw_like, fingerprint
 from autodiff.testing.report import Report
-from autodiff.value import Value
+from autodiff.value import Value, unwrap
 
 __all__ = ["Case", "Run"]
 
@@ -130,8 +131,13 @@ class Case:
         inputs = self.raw()
         for i, x in zip(self.differentiable, xs, strict=True):
             inputs[i] = x
-        outputs = self.outputs_of(self.call(inputs))
-        return [y for y, c in zip(outputs, self.cotangents, strict=True) if c is not None]
+        return self.floating_outputs(inputs)
+
+    def floating_outputs(self, inputs: Sequence[Any]) -> list[Any]:
+        """Call the op, and return its floating outputs; those that it moved to another backend are moved back."""
+        outputs = zip(self.outputs_of(self.call(inputs)), self.cotangents, strict=True)
+        home = self.backend.name
+        return [y if self.is_array(unwrap(y)) else standard.to(y, device=home) for y, c in outputs if c is not None]
 
     def run(
         self,
@@ -153,7 +159,10 @@ class Case:
             for y, c, number in zip(outputs, self.cotangents, numbers, strict=True)
             if c is not None and y.requires_grad
         ]
-        seeds = [self.lay(c, layout) for _, c in starts]
+        seeds = [
+            self.lay(c, layout) if self.is_array(y.data) else registry.backend_of(type(y.data)).asarray(c)  # type: ignore[union-attr]  # an op moved it to another backend
+            for y, c in starts
+        ]
         for (y, _), seed in zip(starts, seeds, strict=True):
             y.backward(seed, retain_graph=retain or len(outputs) > 1, create_graph=record)
         raw_grads = {i: v.grad for i, v in enumerate(values) if type(v) is Value}

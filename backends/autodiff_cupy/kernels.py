@@ -1,0 +1,177 @@
+"""CuPy's own kernels and rules: where it lacks what the generic ones call, or differs, or takes fewer launches.
+
+Each computes what the generic one does; the conformance kit compares the two. None of them reads device memory
+from the host, with one exception that is named there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import cupy
+import cupyx
+
+from autodiff_cupy import fused
+
+__all__ = ["FUSED", "KERNELS", "RULES"]
+
+Kernel = Callable[..., Any]
+
+_HALF = cupy.dtype("float16")
+
+#: What ``cupyx.scatter_add`` adds exactly, by atomic operations on the numbers themselves.
+_ATOMIC = frozenset(map(cupy.dtype, ("float32", "float64", "int32", "int64", "uint32", "uint64")))
+
+
+# ---- reductions: CuPy's have no `correction`, and counting knows no `keepdims` ------------------------------------
+
+
+def _var(x: Any, *, axis: Any, correction: float, keepdims: bool) -> Any:
+    wide = x.astype(cupy.float32) if x.dtype == _HALF else x
+    return cupy.var(wide, axis=axis, ddof=correction, keepdims=keepdims).real.astype(x.real.dtype, copy=False)
+
+
+def _std(x: Any, *, axis: Any, correction: float, keepdims: bool) -> Any:
+    wide = x.astype(cupy.float32) if x.dtype == _HALF else x
+    return cupy.std(wide, axis=axis, ddof=correction, keepdims=keepdims).real.astype(x.real.dtype, copy=False)
+
+
+def _count_nonzero(x: Any, *, axis: Any, keepdims: bool) -> Any:
+    return cupy.sum(x != 0, axis=axis, keepdims=keepdims, dtype=cupy.int64)
+
+
+# ---- order: CuPy's sorts are stable as they are, and have no word for it ------------------------------------------
+
+
+def _argsort(x: Any, *, axis: int, descending: bool, stable: bool) -> Any:
+    if not descending:
+        return cupy.argsort(x, axis=axis)
+    # Turned round twice, which keeps the order of equal elements.
+    order = cupy.argsort(cupy.flip(x, axis=axis), axis=axis)
+    return x.shape[axis] - 1 - cupy.flip(order, axis=axis)
+
+
+def _meshgrid(*xs: Any, indexing: str) -> Any:
+    return tuple(cupy.meshgrid(*[cupy.atleast_1d(x) for x in xs], indexing=indexing))
+
+
+# ---- indices ------------------------------------------------------------------------------------------------------
+
+
+def _repeats(index: Any) -> bool:
+    """Tell whether an index may name one place twice: whether it holds integer arrays."""
+    return any(_is_list(i) or (isinstance(i, cupy.ndarray) and i.dtype != bool) for i in index)
+
+
+def _is_list(i: Any) -> bool:
+    return isinstance(i, tuple | list) or (hasattr(i, "__array_interface__") and i.ndim > 0)
+
+
+def _on_device(index: Any) -> Any:
+    """Return an index whose lists are device arrays: CuPy would copy each of them anew for every use."""
+    return tuple(cupy.asarray(i) if _is_list(i) else i for i in index)
+
+
+def _places(shape: Any, index: Any) -> Any:
+    """Return the number of each element that `index` names in an array of `shape`."""
+    return cupy.arange(prod(shape), dtype=cupy.int64).reshape(shape)[index]
+
+
+def _scatter_add(x: Any, *, shape: Any, index: Any) -> Any:
+    """Zeros of `shape` with `x` added at `index`.
+
+    Numbers that are added to one place come in no fixed order, since that is how the device works: their sum may
+    differ in its last digits from run to run, unless `fused.deterministic` is on.
+    """
+    if not _repeats(index):
+        out = cupy.zeros(shape, x.dtype)
+        out[_on_device(index)] = x
+        return out
+    index = _on_device(index)
+    if fused.is_deterministic():
+        return _add_in_order(x, shape, index)
+    if x.dtype.kind == "c":
+        # Real and imaginary parts are added apart: there are no complex atomic operations.
+        out = cupy.zeros(shape, x.dtype)
+        for part, given in ((out.real, x.real), (out.imag, x.imag)):
+            part[...] = _scatter_add(cupy.ascontiguousarray(given), shape=shape, index=index)
+        return out
+    # Half precision would count to 2048 only; the other narrow types have no atomic operations.
+    wide = x.dtype if x.dtype in _ATOMIC else cupy.float32 if x.dtype == _HALF else cupy.int64
+    out = cupy.zeros(shape, wide)
+    cupyx.scatter_add(out, index, x.astype(wide, copy=False))
+    return out.astype(x.dtype, copy=False)
+
+
+def _add_in_order(x: Any, shape: Any, index: Any) -> Any:
+    """Add up what belongs to one place in the order of `x`: sort by place, then one thread for each place."""
+    places = _places(shape, index).ravel()
+    order = cupy.argsort(places)  # stable
+    out = cupy.zeros(prod(shape), x.dtype)
+    if places.size:
+        fused.add_runs(places[order], x.ravel()[order], out)
+    return out.reshape(shape)
+
+
+def _last(shape: Any, index: Any) -> tuple[Any, Any]:
+    """Return for each element that `index` names its turn, in C order, and the last turn at its place."""
+    places = _places(shape, index)
+    turn = cupy.arange(places.size, dtype=cupy.int64).reshape(places.shape)
+    latest = cupy.zeros(prod(shape), cupy.int64)
+    cupyx.scatter_max(latest, places, turn)  # exact for integers; in float64 it would round to float32 (CuPy 14.2)
+    return turn, latest[places]
+
+
+def _setitem(x: Any, value: Any, *, index: Any) -> Any:
+    """A copy of `x` with `value` at `index`; of several writes to one place the last in C order stays.
+
+    Where several threads write to one place any of them may win. All write the same here: the last value.
+    """
+    out = cupy.array(x, order="C")
+    if not _repeats(index):
+        out[_on_device(index)] = value
+        return out
+    index = _on_device(index)
+    turn, last = _last(x.shape, index)
+    if hasattr(value, "shape"):
+        value = cupy.broadcast_to(value, turn.shape).ravel()[last]
+    out[index] = value
+    return out
+
+
+def _last_write(x: Any, *, index: Any) -> Any:
+    turn, last = _last(x.shape, _on_device(index))
+    return turn == last
+
+
+# ---- the table ----------------------------------------------------------------------------------------------------
+
+KERNELS: dict[str, Kernel] = {
+    "autodiff_ops.var": _var,
+    "autodiff_ops.std": _std,
+    "autodiff_ops.count_nonzero": _count_nonzero,
+    "autodiff_ops.argsort": _argsort,
+    "autodiff_ops.meshgrid": _meshgrid,
+    "autodiff_ops.scatter_add": _scatter_add,
+    "autodiff_ops.setitem": _setitem,
+    "autodiff_ops.last_write": _last_write,
+}
+
+#: Kernels whose first argument is the generic kernel.
+FUSED: dict[str, Kernel] = {
+    "autodiff_activations.softmax": fused.softmax,
+    "autodiff_activations.log_softmax": fused.log_softmax,
+    "autodiff_nn.layer_norm": fused.layer_norm,
+    "autodiff_nn.cross_entropy_with_logits": fused.cross_entropy,
+}
+
+#: Rules for real numbers in passes that are not recorded, one for each input, naming no more than the op's own.
+RULES: dict[str, tuple[Kernel | None, ...]] = {
+    "autodiff_ops.tanh": (fused.tanh_rule,),
+    "autodiff_activations.softmax": (fused.softmax_rule,),
+    "autodiff_activations.log_softmax": (fused.log_softmax_rule,),
+    "autodiff_nn.layer_norm": (fused.layer_norm_rule_x, fused.layer_norm_rule_weight, fused.layer_norm_rule_bias),
+    "autodiff_nn.cross_entropy_with_logits": (fused.cross_entropy_rule_x, None),
+}
