@@ -56,6 +56,9 @@ class CupyBackend(Backend):
                 obj = obj.astype(np.float64)
         if getattr(obj, "dtype", None) is not None and obj.dtype.kind not in _KINDS:
             raise ArgumentTypeError(f"CuPy has no arrays of dtype {obj.dtype}; expected numbers")
+        if device is None and isinstance(obj, self.xp.ndarray):
+            with obj.device:  # on the current device it would be a copy there
+                return self.xp.asarray(obj, dtype=dtype)
         if device is None:
             return self.xp.asarray(obj, dtype=dtype)
         with self._on(device):
@@ -74,9 +77,12 @@ class CupyBackend(Backend):
         return str(array.device.id)
 
     def to_device(self, array: Any, device: str | None) -> Any:
-        if device is None or device == self.device(array):
+        if device is None or device == self.device(array):  # "cupy" alone: wherever it is
             return array
-        with self._on(device):
+        target = self._on(device)
+        with array.device:
+            array = self.xp.ascontiguousarray(array)  # CuPy copies no other between devices
+        with target:
             return self.xp.asarray(array)
 
     def _loaded(self) -> bool:
@@ -85,11 +91,24 @@ class CupyBackend(Backend):
     def kernel_for(self, op: Any, array_type: type) -> Callable[..., Any] | None:
         if not self._loaded():
             return None
-        from autodiff_cupy import expressions, kernels
+        from autodiff_cupy import devices, expressions, kernels
 
         if op.id in kernels.FUSED:
-            return partial(kernels.FUSED[op.id], partial(op.function, self.xp))
-        return kernels.KERNELS.get(op.id) or expressions.forward_kernel(op)
+            found: Any = partial(kernels.FUSED[op.id], partial(op.function, self.xp))
+        else:
+            found = kernels.KERNELS.get(op.id) or expressions.forward_kernel(op)
+        if devices.count() == 1:
+            return found  # type: ignore[no-any-return]  # kernels are Any
+        generic = partial(op.function, self.xp) if op.takes_xp else getattr(self.xp, op.name, None)
+        kernel = found or generic
+        return None if kernel is None else devices.on_its_device(op, kernel)
+
+    def switch(self) -> Any:
+        if not self._loaded() or not self.xp.is_available():
+            return None
+        from autodiff_cupy import devices
+
+        return devices.Switch() if devices.count() > 1 else None
 
     def rule_types(self) -> tuple[type, ...]:
         return (self.xp.ndarray,) if self._loaded() else ()
@@ -105,8 +124,36 @@ class CupyBackend(Backend):
     def dtype(self, name: Any) -> Any:
         return self.xp.dtype(name)
 
+    # CuPy makes new arrays on its current device: here it is that of the array at hand.
+
     def astype(self, array: Any, dtype: Any) -> Any:
-        return array.astype(dtype)
+        with array.device:
+            return array.astype(dtype)
+
+    def real(self, array: Any) -> Any:
+        with array.device:
+            return array.real.copy()
+
+    def ones(self, like: Any) -> Any:
+        with like.device:
+            return self.xp.ones_like(like)
+
+    def fresh(self, array: Any, *, alone: bool = False) -> Any:
+        if alone and array.base is None:
+            return array
+        with array.device:
+            return self.xp.array(array, order="C")
+
+    def beside(self, array: Any, like: Any) -> Any:
+        return self.to_device(array, self.device(like))
+
+    def add(self, a: Any, b: Any) -> Any:
+        with a.device:
+            return a + b
+
+    def has_nan(self, array: Any) -> bool:
+        with array.device:
+            return bool(self.xp.isnan(array).any())
 
 
 @hookimpl

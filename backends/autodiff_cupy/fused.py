@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -71,6 +72,38 @@ def log_softmax_rule(g: Any, y: Any, axis: Any) -> Any:
     g = g.astype(y.dtype, copy=False)
     total = cupy.sum(g, axis=axis, keepdims=True)
     return elementwise("log_softmax_vjp", "g y total", "g - exp(y) * total")(g, y, total)
+
+
+# ---- elementwise, where a declaration cannot carry one C expression --------------------------------------------------
+
+_ROOT_HALF, _DENSITY = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
+_SLOPE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
+_TANH = f"tanh((W){_SLOPE!r} * x * (1 + (W){_CUBIC!r} * x * x))"
+
+#: By the attribute `approximate`: the value, and the derivative.
+_GELU = {
+    "none": (
+        f"x * (1 + erf(x * (W){_ROOT_HALF!r})) / 2",
+        f"(1 + erf(x * (W){_ROOT_HALF!r})) / 2 + x * exp(-x * x / 2) * (W){_DENSITY!r}",
+    ),
+    "tanh": (
+        f"x * (1 + {_TANH}) / 2",
+        f"(1 + {_TANH} + x * (1 - {_TANH} * {_TANH}) * (W){_SLOPE!r} * (1 + (W){3 * _CUBIC!r} * x * x)) / 2",
+    ),
+}
+
+
+def gelu(generic: Kernel, x: Any, *, approximate: str) -> Any:
+    """One launch."""
+    if x.dtype.kind != "f" or approximate not in _GELU:
+        return generic(x, approximate=approximate)
+    return elementwise(f"gelu_{approximate}", "x", _GELU[approximate][0])(x)
+
+
+def gelu_rule(g: Any, x: Any, approximate: str) -> Any:
+    """One launch."""
+    g, x = _wide(g, x)
+    return elementwise(f"gelu_{approximate}_vjp", "g x", f"g * ({_GELU[approximate][1]})")(g, x)
 
 
 def tanh_rule(g: Any, y: Any) -> Any:

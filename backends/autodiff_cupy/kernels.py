@@ -161,6 +161,7 @@ KERNELS: dict[str, Kernel] = {
 
 #: Kernels whose first argument is the generic kernel.
 FUSED: dict[str, Kernel] = {
+    "autodiff_activations.gelu": fused.gelu,
     "autodiff_activations.softmax": fused.softmax,
     "autodiff_activations.log_softmax": fused.log_softmax,
     "autodiff_nn.layer_norm": fused.layer_norm,
@@ -170,6 +171,7 @@ FUSED: dict[str, Kernel] = {
 #: Rules for real numbers in passes that are not recorded, one for each input, naming no more than the op's own.
 RULES: dict[str, tuple[Kernel | None, ...]] = {
     "autodiff_ops.tanh": (fused.tanh_rule,),
+    "autodiff_activations.gelu": (fused.gelu_rule,),
     "autodiff_activations.softmax": (fused.softmax_rule,),
     "autodiff_activations.log_softmax": (fused.log_softmax_rule,),
     "autodiff_nn.layer_norm": (fused.layer_norm_rule_x, fused.layer_norm_rule_weight, fused.layer_norm_rule_bias),

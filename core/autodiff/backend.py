@@ -95,6 +95,23 @@ class Backend(ABC):
         except (TypeError, ValueError) as exc:
             raise ArgumentTypeError(f"The backend {self.name!r} has no device {device!r}: {exc}") from exc
 
+    def switch(self) -> Any:
+        """Return what a pass follows devices with, or None where there is nothing to switch.
+
+        Called with any array, it makes the device of one of this backend the library's current one; its
+        ``restore()`` goes back to the one that was current at the start. Only libraries that compute on a current
+        device, and find several, have one.
+        """
+        return None
+
+    def beside(self, array: Any, like: Any) -> Any:
+        """Return `array`, which was made on the current device, where `like` is."""
+        return array
+
+    def add(self, a: Any, b: Any) -> Any:
+        """Return ``a + b`` of two arrays on one device, which need not be the current one."""
+        return a + b
+
     def kernel_for(self, op: Any, array_type: type) -> Callable[..., Any] | None:
         """Return this backend's own kernel of `op` for arrays of `array_type`, or None to use the generic one."""
         return None

@@ -14,11 +14,12 @@ from contextvars import copy_context
 from typing import Any
 
 from autodiff import inspection, leaves
+from autodiff.devices import following
 from autodiff.graph import SPENT, Edge, between, next_seq, refuse_spent, schedule, spend
 from autodiff.modes import DEBUG, MODE, NO_GRAD, mode
 from autodiff.projection import project
 from autodiff.registry import registry
-from autodiff.rule import SELECT, nothing, same
+from autodiff.rule import SELECT, nothing, place, same
 from autodiff.seeds import start
 from autodiff.value import Value
 
@@ -33,11 +34,12 @@ def pull_back(
     Only nodes between `roots` and `wrt` are visited, computed and, unless `retain`, freed. The pass runs in a
     copy of the context, so that no interrupt can leave a mode changed.
     """
-    return copy_context().run(_pull_back, roots, seeds, None if wrt is None else set(wrt), retain, record)
+    with following() as follow:
+        return copy_context().run(_pull_back, roots, seeds, None if wrt is None else set(wrt), retain, record, follow)
 
 
 def _pull_back(
-    roots: Sequence[Edge], seeds: Sequence[Any], targets: set[Edge] | None, retain: bool, record: bool
+    roots: Sequence[Edge], seeds: Sequence[Any], targets: set[Edge] | None, retain: bool, record: bool, follow: Any
 ) -> dict[Any, Any]:
     born = next_seq() if record else 0
     if record:
@@ -64,6 +66,8 @@ def _pull_back(
             g = pop(node)
             if g is None:  # no path from the roots, or none through which anything flows
                 continue
+            if follow is not None:
+                follow(g)
             plan = node.plan
             edges = node.edges
             saved = node.saved
@@ -82,7 +86,7 @@ def _pull_back(
                     continue
             if plan.special:
                 if plan is SELECT:
-                    _place(cotangents, node, g)
+                    place(cotangents, node, g)
                     continue
                 pulls, g = plan.specialise(pulls, g)
             if unusual:
@@ -106,7 +110,10 @@ def _pull_back(
                 before = get(edge)
                 if before is None:
                     cotangents[edge] = q
-                elif edge in summed:
+                    continue
+                if follow is not None:
+                    follow(q)
+                if edge in summed:
                     before += q
                     cotangents[edge] = before
                 else:
@@ -120,15 +127,6 @@ def _pull_back(
         raise
     cotangents.update(found)
     return cotangents
-
-
-def _place(cotangents: dict[Any, Any], node: Any, g: Any) -> None:
-    """Put the cotangent of one output of several into its place in a list."""
-    several = node.edges[0]
-    places = cotangents.get(several) or [None] * len(several.shape)
-    before = places[node.saved]
-    places[node.saved] = g if before is None else before + g
-    cotangents[several] = places
 
 
 def backward(

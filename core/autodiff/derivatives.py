@@ -136,14 +136,14 @@ def _basis(like: Any) -> Any:
     count = prod(like.shape)
     for n in range(count):
         one = xp.asarray(xp.arange(count) == n)
-        yield xp.reshape(own.astype(one, like.dtype), like.shape)
+        yield own.beside(xp.reshape(own.astype(one, like.dtype), like.shape), like)
 
 
 def _stacked(parts: list[Any], along: Any, shape: tuple[int, ...], *, last: bool, like: Any) -> Any:
     """Join one array for each element of `along` into a block; in front, or at the end if `last`."""
     if not parts:
         own: Any = registry.backend_of(type(like))
-        return own.box(own.xp.zeros(shape, dtype=like.dtype))
+        return own.box(own.beside(own.xp.zeros(shape, dtype=like.dtype), like))
     op = registry.op
     flat = [op("autodiff_ops.reshape")(part, shape=(1, -1)) for part in parts]
     block = op("autodiff_ops.concat")(*flat, axis=0)

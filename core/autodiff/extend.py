@@ -5,7 +5,7 @@
 
 from autodiff.backend import Backend
 from autodiff.declarations import Composite, composite, elementwise, linear, primitive
-from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.errors import ArgumentError, ArgumentTypeError, BackendMismatchError
 from autodiff.hookspecs import hookimpl
 from autodiff.op import Op, ops_of
 from autodiff.registry import registry
@@ -16,6 +16,7 @@ __all__ = [
     "ArgumentTypeError",
     "Array",
     "Backend",
+    "BackendMismatchError",
     "Composite",
     "Op",
     "Sample",

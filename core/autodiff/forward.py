@@ -16,6 +16,7 @@ from typing import Any
 
 from autodiff.backward import pull_back
 from autodiff.broadcasting import broadcast_to
+from autodiff.devices import Follow, following
 from autodiff.errors import RuleError
 from autodiff.graph import Edge, Leaf, Node, between, schedule
 from autodiff.modes import MODE, NO_GRAD, mode
@@ -34,10 +35,11 @@ def push_forward(tangents: dict[Edge, Any], roots: list[Edge], *, record: bool) 
 
     Nothing is spent: a graph can be swept any number of times.
     """
-    return copy_context().run(_push_forward, dict(tangents), roots, record)
+    with following() as follow:
+        return copy_context().run(_push_forward, dict(tangents), roots, record, follow)
 
 
-def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool) -> list[Any]:
+def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool, follow: Follow | None) -> list[Any]:
     MODE.set(mode() & ~NO_GRAD)  # rules that are transposed record, on variables of their own
     for root in roots:
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
@@ -51,6 +53,8 @@ def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool) ->
         ts = [tangents.get(edge) for edge in node.edges]
         if all(t is None for t in ts):  # a rule before it said that nothing flows
             continue
+        if follow is not None:
+            follow(ts)
         if plan is SELECT:
             t = None if ts[0] is None else ts[0][node.saved]
         else:

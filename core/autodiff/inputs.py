@@ -109,7 +109,7 @@ class Inputs:
         """Hand out a tangent or a gradient, zeros for None."""
         own: Any = registry.backend_of(type(like._array))
         if t is None:
-            t = own.zeros(like.shape, like.dtype, type(like._array))
+            t = own.beside(own.zeros(like.shape, like.dtype, type(like._array)), like._array)
             t = t if self.raw and not self.nested else wrap(t, None)
         if type(t) is Value:  # of its own: two arguments may have been handed one and the same
             return self.out(wrap(own.fresh(t._array), t._edge))

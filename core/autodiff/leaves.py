@@ -54,7 +54,7 @@ def _sum(leaf: Leaf, before: Any, g: Any, references: int) -> Any:
             total = wrap(own.fresh(unwrap(g)), g._edge if type(g) is Value else None)
             total = total if before is None else before + total
     elif before is not None:
-        total = before + g
+        total = own.add(before, g)
     else:
         # It may be the seed, a sibling's gradient or a view of something: the leaf gets an array of its own.
         total = own.fresh(g, alone=references <= _ALONE)

@@ -28,6 +28,7 @@ __all__ = [
     "make_call",
     "make_pull",
     "nothing",
+    "place",
     "same",
     "select",
 ]
@@ -416,3 +417,12 @@ SELECT = Plan(_Internal("select"), 1, 1)
 def select(node: Node, index: int, output: Any) -> Node:
     """Make the edge of one output of a node that has several."""
     return Node(SELECT, (node,), index, output.shape, output.dtype, type(output))
+
+
+def place(cotangents: dict[Any, Any], node: Node, g: Any) -> None:
+    """Put the cotangent of one output of several into its place in the list of them."""
+    several = node.edges[0]
+    places = cotangents.get(several) or [None] * len(several.shape)
+    before = places[node.saved]
+    places[node.saved] = g if before is None else before + g
+    cotangents[several] = places

@@ -249,5 +249,5 @@ def _listed(transform: str, what: str, given: Any) -> tuple[Any, ...]:
 def _cotangent(y: Value, given: Any) -> Any:
     if given is None:
         own: Any = registry.backend_of(type(y._array))
-        return own.zeros(y.shape, y.dtype, type(y._array))
+        return own.beside(own.zeros(y.shape, y.dtype, type(y._array)), y._array)
     return seed_for(y, given, type(given) is Value, what="pull() of vjp")

@@ -101,8 +101,13 @@ def _mish_partial(x: Any, xp: Any) -> Any:
     return t + x * (1 - t * t) * sigmoid(x)
 
 
+_MISH_TANH = "tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))"
+
+
 @elementwise(
     partials=(_mish_partial,),
+    c=f"x * {_MISH_TANH}",
+    c_partials=(f"{_MISH_TANH} + x * (1 - {_MISH_TANH} * {_MISH_TANH}) / (1 + exp(-x))",),
     samples=_WIDE,
 )
 def mish(xp: Any, x: Any) -> Any:
