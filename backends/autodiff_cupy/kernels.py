@@ -11,7 +11,6 @@ from math import prod
 from typing import Any
 
 import cupy
-import cupyx
 
 from autodiff_cupy import fused
 
@@ -21,7 +20,7 @@ Kernel = Callable[..., Any]
 
 _HALF = cupy.dtype("float16")
 
-#: What ``cupyx.scatter_add`` adds exactly, by atomic operations on the numbers themselves.
+#: What ``cupy.add.at`` adds exactly, by atomic operations on the numbers themselves.
 _ATOMIC = frozenset(map(cupy.dtype, ("float32", "float64", "int32", "int64", "uint32", "uint64")))
 
 
@@ -101,7 +100,7 @@ def _scatter_add(x: Any, *, shape: Any, index: Any) -> Any:
     # Half precision would count to 2048 only; the other narrow types have no atomic operations.
     wide = x.dtype if x.dtype in _ATOMIC else cupy.float32 if x.dtype == _HALF else cupy.int64
     out = cupy.zeros(shape, wide)
-    cupyx.scatter_add(out, index, x.astype(wide, copy=False))
+    cupy.add.at(out, index, x.astype(wide, copy=False))
     return out.astype(x.dtype, copy=False)
 
 
@@ -120,7 +119,7 @@ def _last(shape: Any, index: Any) -> tuple[Any, Any]:
     places = _places(shape, index)
     turn = cupy.arange(places.size, dtype=cupy.int64).reshape(places.shape)
     latest = cupy.zeros(prod(shape), cupy.int64)
-    cupyx.scatter_max(latest, places, turn)  # exact for integers; in float64 it would round to float32 (CuPy 14.2)
+    cupy.maximum.at(latest, places, turn)  # exact for integers; in float64 it would round to float32 (CuPy 14.2)
     return turn, latest[places]
 
 

@@ -1,0 +1,178 @@
+"""Where CuPy differs from NumPy, results and gradients do not."""
+
+from __future__ import annotations
+
+import operator
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import autodiff
+from autodiff import Value, grad, hessian, jvp, ops
+from autodiff.errors import ArgumentTypeError, BackendMismatchError
+
+
+def test_importing_autodiff_imports_no_cupy():
+    """CuPy is loaded when somebody asks for it, and not by using NumPy."""
+    code = "import sys, autodiff; (autodiff.Value([1.0, 2.0]).tanh().sum()).backward(); print('cupy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_rules_of_cupy_are_found_although_numpy_came_first(cupy):
+    """An op that has run on NumPy before CuPy was loaded still takes CuPy's own rule afterwards."""
+    x = Value(cupy.asarray([-1.0, 2.0]))
+    ops.relu(Value([1.0])).backward()
+    ops.relu(x).sum().backward()
+    assert x.grad.tolist() == [0.0, 1.0]
+
+
+def test_results_of_shape_nothing_stay_on_the_device(cupy):
+    """Sums, elements and their gradients are device arrays of shape ()."""
+    x = Value(cupy.asarray([1.0, 2.0]))
+    total = (x * x).sum()
+    assert (type(total.data), total.data.shape, type(x[0].data)) == (cupy.ndarray, (), cupy.ndarray)
+    y = Value(cupy.asarray(3.0))
+    (y * y).backward()
+    assert (type(y.grad), y.grad.shape, float(y.grad)) == (cupy.ndarray, (), 6.0)
+
+
+def test_an_element_is_no_view(cupy):
+    """CuPy's x[0] is a view: changing a result of indexing changes nothing else."""
+    w = cupy.asarray([1.0, 2.0])
+    element = Value(w)[0].detach()
+    with autodiff.no_grad():
+        element += 5
+    assert w.tolist() == [1.0, 2.0]
+
+
+def test_gradients_are_not_views_of_the_seed(cupy):
+    """Writing into a gradient changes neither the seed nor another gradient, though broadcast views can be written to."""
+    a, b = Value(cupy.ones(3)), Value(cupy.ones(3))
+    seed = cupy.ones(3)
+    (a + b).backward(seed)
+    a.grad[...] = 7
+    s = Value(cupy.ones((2, 3)))
+    s.sum().backward()
+    s.grad[0, 0] = 9
+    assert (seed.tolist(), b.grad.tolist(), float(s.grad.sum())) == ([1, 1, 1], [1, 1, 1], 14.0)
+
+
+@pytest.mark.parametrize("mixed", [operator.add, lambda x, h: h * x, ops.matmul])
+def test_host_arrays_are_never_moved_in_silence(cupy, mixed):
+    """A NumPy array beside a CuPy one is an error that says how to move it."""
+    with pytest.raises(BackendMismatchError, match=r"\.to\("):
+        mixed(Value(cupy.ones(3)), np.ones(3))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "complex128"])
+def test_repeated_indices_add_up(cupy, dtype):
+    """The gradient of reading one place many times is exact in every dtype; half precision counts past 2048."""
+    x = Value(cupy.zeros(2, dtype))
+    index = cupy.zeros(3000, "int64")
+    x[index].backward(cupy.ones(3000, dtype))
+    assert (x.grad.dtype, complex(x.grad[0]), complex(x.grad[1])) == (np.dtype(dtype), 3000, 0)
+
+
+def test_a_fixed_order_on_request(cupy):
+    """In a deterministic block numbers that cancel are added in the order of the index, whatever threads do."""
+    from autodiff_cupy.fused import deterministic
+
+    numbers = np.array([1e16, 1.0, -1e16, 1.0, 3.0])
+    x = Value(cupy.zeros(3))
+    y = x[cupy.asarray([1, 1, 1, 1, 0])]
+    with deterministic():
+        y.backward(cupy.asarray(numbers))
+    assert x.grad.tolist() == [3.0, ((1e16 + 1.0) - 1e16) + 1.0, 0.0]
+
+
+def test_of_two_writes_to_one_place_the_last_counts(cupy):
+    """The last value stays, and it alone gets the gradient; on the device any thread might have won."""
+    value = Value(cupy.asarray([1.0, 2.0, 3.0]))
+    y = ops.setitem(cupy.zeros(2), value, index=(cupy.asarray([0, 0, 1]),))
+    y.sum().backward()
+    assert (y.data.tolist(), value.grad.tolist()) == ([2.0, 3.0], [0.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("correction", [0, 1])
+def test_variance_with_a_correction(cupy, correction):
+    """CuPy's var has no `correction`; ours has."""
+    numbers = np.array([1.0, 2.0, 4.0])
+    x = Value(cupy.asarray(numbers))
+    y = x.var(correction=correction)
+    assert float(y.data) == pytest.approx(numbers.var(ddof=correction))
+
+
+def test_python_numbers_are_weak(cupy):
+    """float32 times a Python number stays float32, forward and backward, also in kernels made of C expressions."""
+    x = Value(cupy.ones(3, "float32"))
+    y = ops.leaky_relu(x * 2.0, negative_slope=0.1) ** 2
+    y.sum().backward()
+    assert (str(y.dtype), str(x.grad.dtype)) == ("float32", "float32")
+
+
+def test_nan_stays_nan(cupy):
+    """A kernel made of C expressions lets NaN through, as NumPy's does."""
+    x = cupy.asarray([np.nan, -1.0, 1.0])
+    for name in ("relu", "relu6", "elu", "leaky_relu", "sigmoid", "softplus", "gelu", "hard_sigmoid"):
+        assert np.isnan(float(getattr(ops, name)(x)[0])), name
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6", "leaky_relu", "hard_tanh"])
+def test_an_infinite_cotangent_meets_no_zero(cupy, name):
+    """Where the derivative selects 0, an infinite cotangent gives 0 and not NaN."""
+    x = Value(cupy.asarray([-1.0, 8.0]))
+    getattr(ops, name)(x).backward(cupy.asarray([np.inf, np.inf]))
+    assert not np.isnan(x.grad.get()).any()
+
+
+def test_a_label_that_names_no_class_gives_nan(cupy):
+    """Labels are not checked on a device, which would have to be waited for: the loss is NaN."""
+    loss = ops.cross_entropy_with_logits(cupy.zeros((2, 3)), cupy.asarray([0, 3]))
+    assert np.isnan(loss.get()).tolist() == [False, True]
+
+
+def test_arrays_come_and_go_without_a_copy(cupy):
+    """DLPack and the CUDA array interface hand over the same memory."""
+    a = cupy.arange(3.0)
+    x = Value(a)
+    assert x.data.data.ptr == a.data.ptr
+    assert cupy.from_dlpack(x.data).data.ptr == a.data.ptr
+    assert cupy.asarray(x.data).__cuda_array_interface__["data"] == a.__cuda_array_interface__["data"]
+
+
+def test_a_cupy_array_on_the_left(cupy):
+    """``array * Value`` is a Value on both sides."""
+    x = Value(cupy.asarray([1.0, 2.0]))
+    y = cupy.asarray([3.0, 4.0]) * x
+    y.sum().backward()
+    assert (type(y), x.grad.tolist()) == (Value, [3.0, 4.0])
+
+
+def test_derivatives_of_second_order(cupy):
+    """Hessians and forward mode run on the device."""
+    x = cupy.asarray([1.0, 2.0])
+    h = hessian(lambda x: (x**3).sum())(x)
+    _, t = jvp(ops.tanh, [x], [cupy.ones(2)])
+    assert (h.get().tolist(), type(t)) == ([[6.0, 0.0], [0.0, 12.0]], cupy.ndarray)
+
+
+def test_numbers_that_are_none(cupy):
+    """Text, objects and dates are refused with our error."""
+    with pytest.raises(ArgumentTypeError):
+        Value(["a"], backend="cupy")
+
+
+def test_memory_is_released_as_the_pass_goes(cupy, counted):
+    """After a pass nothing is left but the parameters and their gradients."""
+    x = Value(cupy.ones(1000))
+    y = x
+    for _ in range(20):
+        y = (y * 1.01).tanh()
+    y = y.sum()
+    y.backward()
+    del y
+    with counted() as counts:
+        grad(lambda x: (x * x).sum())(x.data)
+    assert counts["bytes"] == 0
