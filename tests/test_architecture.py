@@ -190,3 +190,16 @@ def test_the_project_speaks_of_itself_alone() -> None:
         path = ROOT / name
         if path.suffix in {".py", ".md", ".toml", ".json"} and path.is_file():
             assert not pattern.search(path.read_text()), name
+
+
+def test_no_test_folder_hides_a_package() -> None:
+    """Pytest puts `tests` on the path: a folder there called like a package would be imported in its place."""
+    used = {
+        name.split(".")[0]
+        for folder in ("core", "backends", "plugins", "tests", "asv_bench")
+        for path in (ROOT / folder).rglob("*.py")
+        for name in imported(path)
+    }
+    ours = {"benchmarks", "cuda_on_cpu"}
+    folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("*.py"))}
+    assert folders & used <= ours

@@ -18,7 +18,7 @@ from pathlib import Path
 from cuda_on_cpu.names import compiler
 
 ROOT = Path(__file__).parents[2]
-TESTS = ["tests/cuda_on_cpu", "tests/cupy"]
+TESTS = ["tests/cuda_on_cpu", "tests/cupy_backend"]
 QUICK, ALL = ("90",), ("75", "80", "86", "89", "90", "100", "120")
 
 
