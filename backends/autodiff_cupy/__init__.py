@@ -151,6 +151,12 @@ class CupyBackend(Backend):
         with a.device:
             return a + b
 
+    def synchronize(self) -> None:
+        from autodiff_cupy import devices
+
+        for i in range(devices.count()):
+            self.xp.cuda.Device(i).synchronize()
+
     def has_nan(self, array: Any) -> bool:
         with array.device:
             return bool(self.xp.isnan(array).any())

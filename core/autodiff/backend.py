@@ -197,6 +197,9 @@ class Backend(ABC):
         An infinite derivative is a result, and no accident that one should be warned of.
         """
 
+    def synchronize(self) -> None:  # noqa: B027  # most libraries have finished when a call returns
+        """Wait until whatever was asked of the devices is done, so that a clock may be read."""
+
     def format(self, array: Any) -> str:
         """Format `array` for `repr`, large ones shortened."""
         return str(array)
