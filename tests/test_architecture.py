@@ -48,7 +48,7 @@ ARROWS = {
     "transforms": "inputs registry seeds trees value",
     "derivatives": "registry transforms trees value",
     "custom": "declarations inputs op value",
-    "checkpointing": "backward forward graph inputs modes rule trees value",
+    "checkpointing": "backward forward graph inputs modes registry rule trees value",
     "ops": "registry",
     "spellings": "registry standard value",
     "numpy": "backend broadcasting registry spellings standard value",

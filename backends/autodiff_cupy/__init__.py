@@ -6,15 +6,18 @@ import succeeds on machines without a GPU.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from autodiff.extend import ArgumentTypeError, Backend, hookimpl
+from autodiff_cupy.determinism import deterministic
 
-__all__ = ["CupyBackend", "register_backends"]
+__all__ = ["CupyBackend", "deterministic", "register_backends"]
 
 _KINDS = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}
 
@@ -156,6 +159,16 @@ class CupyBackend(Backend):
 
         for i in range(devices.count()):
             self.xp.cuda.Device(i).synchronize()
+
+    def copy_generator(self, generator: Any) -> Any:
+        if not self._loaded() or not isinstance(generator, self.xp.random.Generator):
+            return None
+        twin = copy.copy(generator)
+        bits = twin.bit_generator = copy.copy(generator.bit_generator)
+        bits.lock = threading.Lock()  # the reason why deepcopy refuses
+        with generator.bit_generator.lock, bits._state.device:
+            bits._state = bits._state.copy()
+        return twin
 
     def has_nan(self, array: Any) -> bool:
         with array.device:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from functools import cache
 from math import prod
 from typing import Any
@@ -17,23 +15,6 @@ from autodiff_cupy.building import elementwise, mean_of
 Kernel = Callable[..., Any]
 
 _SINGLE, _DOUBLE = cupy.dtype("float32"), cupy.dtype("float64")
-
-_DETERMINISTIC: ContextVar[bool] = ContextVar("autodiff_cupy_deterministic", default=False)
-is_deterministic: Callable[[], bool] = _DETERMINISTIC.get
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    """Add up numbers that belong to one place in a fixed order, inside the block and in passes run there.
-
-    Otherwise `scatter_add`, the gradient of reading with repeated indices, adds by atomic operations, whose order
-    and hence last digits change from run to run. The fixed order costs a sort.
-    """
-    token = _DETERMINISTIC.set(True)
-    try:
-        yield
-    finally:
-        _DETERMINISTIC.reset(token)
 
 
 # ---- softmax ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any
 import cupy
 
 from autodiff_cupy import fused
+from autodiff_cupy.determinism import is_deterministic
 
 __all__ = ["FUSED", "KERNELS", "RULES"]
 
@@ -82,14 +83,14 @@ def _scatter_add(x: Any, *, shape: Any, index: Any) -> Any:
     """Zeros of `shape` with `x` added at `index`.
 
     Numbers that are added to one place come in no fixed order, since that is how the device works: their sum may
-    differ in its last digits from run to run, unless `fused.deterministic` is on.
+    differ in its last digits from run to run, unless `deterministic` is on.
     """
     if not _repeats(index):
         out = cupy.zeros(shape, x.dtype)
         out[_on_device(index)] = x
         return out
     index = _on_device(index)
-    if fused.is_deterministic():
+    if is_deterministic():
         return _add_in_order(x, shape, index)
     if x.dtype.kind == "c":
         # Real and imaginary parts are added apart: there are no complex atomic operations.

@@ -191,6 +191,13 @@ class Backend(ABC):
         """Tell whether any element is NaN (debug mode)."""
         return bool(self.xp.any(self.xp.isnan(array)))
 
+    def copy_generator(self, generator: Any) -> Any:
+        """Return a random generator in the state of `generator`, for `checkpoint` to draw the same numbers again.
+
+        None says that it is none of this library's, or that ``copy.deepcopy`` does it.
+        """
+        return None
+
     def silence(self) -> None:  # noqa: B027  # most libraries warn of nothing: they need no override
         """Silence floating-point warnings in the current context, where rules run.
 

@@ -14,6 +14,7 @@ from autodiff.forward import push_forward
 from autodiff.graph import Edge, Leaf, Node, next_seq
 from autodiff.inputs import name_of
 from autodiff.modes import FORWARD, MODE, NO_GRAD, REPLAY, Switch, mode
+from autodiff.registry import registry
 from autodiff.rule import GENERAL, SEVERAL, Plan, select
 from autodiff.value import Value, wrap
 
@@ -86,7 +87,7 @@ class _Call:
         """Call the function; return the leaves of its result and their structure."""
         given = [copy.copy(leaf) if type(leaf) is Value else leaf for leaf in self.leaves]
         args, kwargs = trees.unflatten(self.treedef, given)
-        copies = {key: copy.deepcopy(before) for key, (_, before) in self.generators.items()} if again else None
+        copies = {key: _copied(before) for key, (_, before) in self.generators.items()} if again else None
         token = REPLAY.set(functools.partial(self._generator, REPLAY.get(), copies))
         try:
             with Switch(off=NO_GRAD):
@@ -105,8 +106,15 @@ class _Call:
             return copies[id(generator)]
         used = generator if outer is None else outer(generator)
         if copies is None and id(generator) not in self.generators:
-            self.generators[id(generator)] = (generator, copy.deepcopy(used))
+            self.generators[id(generator)] = (generator, _copied(used))
         return used
+
+
+def _copied(generator: Any) -> Any:
+    """Return a generator in the same state; the libraries know how theirs are copied."""
+    copies = (backend.copy_generator(generator) for backend in registry.backends.values())
+    found = next((made for made in copies if made is not None), None)
+    return copy.deepcopy(generator) if found is None else found
 
 
 def _record(call: _Call) -> Any:

@@ -1,5 +1,7 @@
 """Run the tests of CuPy on the CPU: ``PYTHONPATH=tests python -m cuda_on_cpu [--full] [pytest's options]``.
 
+``--check`` only says whether this machine can, before anything is installed: it exits with 1 and the reason if not.
+
 It builds the stand-ins if need be, runs the tests in one process for each core, and has the real NVRTC compile
 every kernel that they used: for an H100, or with ``--full`` for all architectures, after the slow tests, in both
 orders of threads; that writes `docs/cuda-on-cpu.md`.
@@ -8,14 +10,13 @@ orders of threads; that writes `docs/cuda-on-cpu.md`.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from cuda_on_cpu.names import compiler
+from cuda_on_cpu.names import missing
 
 ROOT = Path(__file__).parents[2]
 TESTS = ["tests/cuda_on_cpu", "tests/cupy_backend"]
@@ -40,9 +41,10 @@ def python(*arguments: object, **environment: str) -> tuple[int, str]:
 
 def main(*options: str) -> int:
     """Build, test, compile; return the exit code of the first that failed."""
-    missing = [tool for tool in (compiler(), "nm") if not shutil.which(tool)]
-    if missing:
-        print(f"skipped: CuPy on the CPU needs {' and '.join(missing)}: apt-get install g++")
+    if missing():
+        print(f"skipped: CuPy cannot run on the CPU here: {missing()}")
+        return int("--check" in options)
+    if "--check" in options:
         return 0
     full = "--full" in options
     options = tuple(o for o in options if o != "--full")
@@ -54,7 +56,7 @@ def main(*options: str) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         dump, results = Path(scratch) / "kernels", {}
         tests = [t for t in TESTS if (ROOT / t).exists()]
-        pytest = ["-m", "pytest", "-p", "cuda_on_cpu.emulation", "-n", os.cpu_count(), *tests, *options]
+        pytest = ["-m", "pytest", "-p", "cuda_on_cpu.emulation", "-n", len(os.sched_getaffinity(0)), *tests, *options]
         for order in ("forward", "reverse") if full else ("forward",):
             results[order] = Path(scratch) / f"{order}.xml"
             slow = ["-m", "slow or not slow"] if full else []

@@ -3,6 +3,7 @@
 - `stats`, `counted`: launches, copies, synchronisations, memory; how many of each a block of code takes.
 - `reversed_order`: run the blocks and threads of kernels in the reverse order.
 - `limited_memory`: let a device have less memory.
+- `history`: what each stream was told to do, in order.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cuda_on_cpu.kernels import CompilationError, compile_kernels
 from cuda_on_cpu.names import DRIVER, LIBRARIES, RUNTIME_MODULE, cache_folder
 
-__all__ = ["counted", "limited_memory", "reversed_order", "stats"]
+__all__ = ["Step", "counted", "history", "limited_memory", "reversed_order", "stats"]
 
 _COUNTERS = ("launches", "h2d", "d2h", "d2d", "syncs", "bytes", "allocations")
 _POISON = 0xFF  # NaN in every floating type, -1 in every signed integer
@@ -67,6 +68,34 @@ def limited_memory(size: int) -> Iterator[None]:
         yield
     finally:
         _driver.cuda_on_cpu_limit_memory(ctypes.c_size_t(0))
+
+
+class Step(NamedTuple):
+    """What a stream was told: to ``launch`` a kernel, to ``record`` an event, or to ``wait`` for one."""
+
+    what: str
+    stream: int
+    subject: Any  # the kernel's name, or the event
+
+
+@contextlib.contextmanager
+def history() -> Iterator[list[Step]]:
+    """Give a list that grows with each launch, record and wait of the block; the default stream is 0."""
+    steps: list[Step] = []
+
+    def told(what: bytes, stream: int | None, subject: int) -> None:
+        event = what != b"launch"
+        steps.append(Step(what.decode(), stream or 0, subject if event else ctypes.string_at(subject).decode()))
+
+    callback = _WATCHER(told)
+    _driver.cuda_on_cpu_watch(callback)
+    try:
+        yield steps
+    finally:
+        _driver.cuda_on_cpu_watch(None)
+
+
+_WATCHER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p)
 
 
 # ---- turning it on ----------------------------------------------------------------------------------------------

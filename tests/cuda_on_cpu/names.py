@@ -1,18 +1,31 @@
-"""What depends on the versions of CUDA and CuPy: names of libraries, and the folders where things are kept."""
+"""What depends on the machine, and on the versions of CUDA and CuPy: names, folders, and what is missing."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 
-__all__ = ["DRIVER", "LIBRARIES", "RUNTIME_MODULE", "RUNTIME_REFUSAL", "WHEEL", "Library", "cache_folder", "compiler"]
+__all__ = [
+    "DRIVER",
+    "LIBRARIES",
+    "RUNTIME_MODULE",
+    "RUNTIME_REFUSAL",
+    "WHEEL",
+    "Library",
+    "cache_folder",
+    "compiler",
+    "missing",
+]
 
 HERE = Path(__file__).parent
 WHEEL = "cupy-cuda13x"
@@ -51,14 +64,26 @@ def compiler() -> str:
     return os.environ.get("CXX", "g++")
 
 
+def missing() -> str:
+    """Say what this machine lacks to run CuPy on the CPU; nothing if it lacks nothing."""
+    machine = f"{platform.system()} on {platform.machine()}"
+    if machine != "Linux on x86_64":
+        return f"it runs on Linux on x86_64, and this is {machine}"
+    wanting = [f"the command {tool}" for tool in (compiler(), "nm") if not shutil.which(tool)]
+    if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
+        wanting.append(f"Python.h of {platform.python_version()}")
+    return f"{' and '.join(wanting)}: apt-get install g++ python3-dev" if wanting else ""
+
+
 @cache
 def cache_folder() -> Path:
     """Return the folder for this version of the emulation, of CuPy, Python and the compiler.
 
-    It is below ``CUDA_ON_CPU_CACHE``, which is ``autodiff/cuda_on_cpu`` in the user's cache unless it is set.
+    It is below ``CUDA_ON_CPU_CACHE``, which is ``autodiff/cuda_on_cpu`` in the user's cache unless it is set, or in
+    the folder for temporary files where that cannot be written to.
     """
-    if sys.platform != "linux":
-        raise RuntimeError(f"CuPy runs on the CPU on Linux alone, with g++; this is {sys.platform}")
+    if missing():
+        raise RuntimeError(f"CuPy cannot run on the CPU here: {missing()}")
     sources = [*sorted((HERE / "native").iterdir()), HERE / "build.py", HERE / "kernels.py", HERE / "names.py"]
     version = subprocess.run([compiler(), "-dumpfullversion", "-dumpmachine"], capture_output=True, check=True).stdout
     wheel = distribution(WHEEL).version
@@ -68,6 +93,17 @@ def cache_folder() -> Path:
         sysconfig.get_config_var("EXT_SUFFIX").encode(),
     ]
     key = hashlib.sha256(b"\0".join(facts)).hexdigest()[:16]
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = Path(os.environ.get("CUDA_ON_CPU_CACHE") or caches / "autodiff" / "cuda_on_cpu")
-    return root / f"cupy-{wheel}-{key}"
+    return _cache_root() / f"cupy-{wheel}-{key}"
+
+
+def _cache_root() -> Path:
+    given = os.environ.get("CUDA_ON_CPU_CACHE")
+    if given:
+        return Path(given)
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "autodiff" / "cuda_on_cpu"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=root).close()
+    except OSError:
+        return Path(tempfile.gettempdir()) / f"autodiff-cuda_on_cpu-{os.getuid()}"
+    return root

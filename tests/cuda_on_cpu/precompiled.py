@@ -50,36 +50,53 @@ def _lexsort(dtype: Any, indices: int, keys: int, key_count: int, count: int) ->
     _array(indices, (count,), np.intp)[...] = np.lexsort(_array(keys, (key_count, count), dtype))
 
 
-class Generator:
-    """NumPy's generator in the place of CuPy's, with the methods that both have; the numbers are not a card's."""
+class Draws:
+    """Methods for `cupy.random.Generator`: the numbers are NumPy's, the state is in device memory as on a card.
 
-    def __init__(self, seed: Any = None) -> None:
-        self._host = np.random.default_rng(seed)
+    Of the state the first two words are used, a seed and the number of draws so far.
+    """
 
-    def random(self, size: Any = None, dtype: Any = np.float64) -> Any:
+    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
         """Draw uniformly from 0 to 1."""
-        return _on_device(self._host.random(size, dtype))
+        return _on_device(_host(self).random(size, dtype), out)
 
-    def uniform(self, low: float = 0.0, high: float = 1.0, size: Any = None) -> Any:
+    def uniform(self, low: float = 0.0, high: float = 1.0, size: Any = None, dtype: Any = np.float64) -> Any:
         """Draw uniformly from `low` to `high`."""
-        return _on_device(self._host.uniform(low, high, size))
+        return _on_device(_host(self).uniform(low, high, size).astype(dtype))
 
-    def standard_normal(self, size: Any = None, dtype: Any = np.float64) -> Any:
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
         """Draw from the normal distribution."""
-        return _on_device(self._host.standard_normal(size, dtype))
+        return _on_device(_host(self).standard_normal(size, dtype), out)
 
-    def integers(self, low: int, high: int | None = None, size: Any = None, dtype: Any = np.int64) -> Any:
+    def integers(
+        self, low: int, high: int | None = None, size: Any = None, dtype: Any = np.int64, endpoint: bool = False
+    ) -> Any:
         """Draw integers from `low` up to but not including `high`."""
-        return _on_device(self._host.integers(low, high, size, dtype))
+        return _on_device(_host(self).integers(low, high, size, dtype, endpoint))
 
 
-def _on_device(host: Any) -> Any:
+def _initialise(kind: int, state: int, seed: int, size: int) -> None:
+    _array(state, (2,), np.uint64)[...] = seed, 0
+
+
+def _host(generator: Any) -> np.random.Generator:
+    """Return a generator for one draw, and count the draw."""
+    state = _array(generator.bit_generator.state(), (2,), np.uint64)
+    seed, draws = map(int, state)
+    state[1] += 1
+    return np.random.Generator(np.random.Philox(key=seed, counter=draws << 192))
+
+
+def _on_device(host: Any, out: Any = None) -> Any:
     """Write numbers straight into device memory: on a card a kernel would draw them there, and none be copied."""
     host = np.asarray(host)
     made = cupy.empty(host.shape, host.dtype)
     if host.size:
         _array(made.data.ptr, host.shape, host.dtype)[...] = host
-    return made
+    if out is None:
+        return made
+    out[...] = made
+    return out
 
 
 def _refusal(name: str) -> Any:
@@ -90,10 +107,13 @@ def _refusal(name: str) -> Any:
 
 
 def replace_precompiled() -> None:
-    """Put NumPy in the place of Thrust's sorts and of `cupy.random.default_rng`; make CUB raise."""
+    """Put NumPy in the place of Thrust's sorts and of the numbers of `cupy.random.default_rng`; make CUB raise."""
     thrust = cupy.cuda.thrust
     thrust.sort, thrust.argsort, thrust.lexsort = _sort, _argsort, _lexsort
     for name in CUB:
         if hasattr(cupy.cuda.cub, name):
             setattr(cupy.cuda.cub, name, _refusal(f"cupy.cuda.cub.{name}"))
-    cupy.random.default_rng = cupy.random.Generator = Generator
+    cupy.random._generator_api.init_curand = _initialise
+    for name in [n for n in dir(cupy.random.Generator) if not n.startswith("_")]:
+        method = getattr(Draws, name, None) or _refusal(f"cupy.random.Generator.{name}")
+        setattr(cupy.random.Generator, name, method)

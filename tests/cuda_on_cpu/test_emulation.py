@@ -282,6 +282,32 @@ def test_products(dtype):
         np.testing.assert_allclose(actual.get(), a @ b, tolerance, tolerance)
 
 
+def test_random_numbers_have_their_state_on_the_device():
+    """A seed gives the same numbers again, the state moves on with each draw, and what is not written raises."""
+    first, second = (cupy.random.default_rng(3) for _ in range(2))
+    a, b = first.random((2, 3)), first.random((2, 3))
+    assert (a.get() != b.get()).all()
+    assert second.random((2, 3)).get().tolist() == a.get().tolist()
+    assert isinstance(first.bit_generator, cupy.random.XORWOW)
+    with pytest.raises(NotImplementedError, match=r"Generator\.gamma is compiled device code"):
+        first.gamma(2.0)
+
+
+def test_a_stream_tells_its_history():
+    """Launches, events and waits are told with the stream that they are on, in order."""
+    stream, x = cupy.cuda.Stream(non_blocking=True), cupy.zeros(3)
+    x + 1.0  # compiled
+    with emulation.history() as steps:
+        with stream:
+            x + 1.0
+        event = stream.record()
+        cupy.cuda.Stream.null.wait_event(event)
+    launch, record, wait = steps
+    assert (launch.what, launch.stream, launch.subject) == ("launch", stream.ptr, "cupy_add__float64_float_float64")
+    assert (record.what, record.stream, wait.what, wait.stream) == ("record", stream.ptr, "wait", 0)
+    assert record.subject == wait.subject == event.ptr
+
+
 def test_environment_sets_devices_memory_and_order(tmp_path):
     """The variables of the README do what it says, in a process of their own."""
     code = (

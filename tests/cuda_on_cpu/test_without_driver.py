@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,30 @@ def test_importing_autodiff_and_its_backend_imports_no_cupy():
     """CuPy is loaded when the backend is asked for, and not before."""
     code = "import autodiff, autodiff_cupy, sys; autodiff.Value([1.0]).sum().backward(); print('cupy' in sys.modules)"
     assert run("-c", code) == (0, "False\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "text"),
+    [({}, 0, ""), ({"CXX": "no-such-compiler"}, 1, "the command no-such-compiler"), ({"PATH": "/none"}, 1, "apt-get")],
+)
+def test_a_machine_that_cannot_says_what_it_lacks(environment, code, text):
+    """``--check`` needs nothing installed; the run itself is skipped with the same words."""
+    if sys.platform != "linux":
+        pytest.skip("it runs on Linux alone")
+    env = {**os.environ, **environment, "PYTHONPATH": str(TESTS)}
+    for options, expected in ((["--check"], code), ([], 0)) if code else ((["--check"], 0),):
+        command = [sys.executable, "-m", "cuda_on_cpu", *options]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == expected
+        assert text in done.stdout
+
+
+def test_a_home_that_cannot_be_written_to_is_no_obstacle():
+    """What is built then goes to the folder for temporary files."""
+    code = "from cuda_on_cpu.names import _cache_root; print(_cache_root())"
+    env = {**os.environ, "PYTHONPATH": str(TESTS), "HOME": "/proc/none", "XDG_CACHE_HOME": "", "CUDA_ON_CPU_CACHE": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{tempfile.gettempdir()}/autodiff-cuda_on_cpu-")
 
 
 def test_nvrtc_refuses_a_broken_kernel(tmp_path):

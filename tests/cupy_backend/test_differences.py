@@ -77,7 +77,7 @@ def test_repeated_indices_add_up(cupy, dtype):
 
 def test_a_fixed_order_on_request(cupy):
     """In a deterministic block numbers that cancel are added in the order of the index, whatever threads do."""
-    from autodiff_cupy.fused import deterministic
+    from autodiff_cupy import deterministic
 
     numbers = np.array([1e16, 1.0, -1e16, 1.0, 3.0])
     x = Value(cupy.zeros(3))
@@ -162,6 +162,20 @@ def test_numbers_that_are_none(cupy):
     """Text, objects and dates are refused with our error."""
     with pytest.raises(ArgumentTypeError):
         Value(["a"], backend="cupy")
+
+
+def test_a_checkpoint_replays_a_generator_of_the_device(cupy):
+    """CuPy's generators refuse to be copied by deepcopy; what is computed again draws the same numbers."""
+    given, alone = (cupy.random.default_rng(5) for _ in range(2))
+    x = Value(cupy.ones(64))
+    y = autodiff.checkpoint(lambda v: ops.dropout(v, generator=given) * 3)(x)
+    y.sum().backward()
+    kept = y.numpy() != 0
+    assert 0 < kept.sum() < 64
+    assert x.grad.get().tolist() == np.where(kept, 6.0, 0.0).tolist()
+    # The generator itself moved on by one draw, not by two.
+    alone.random(64)
+    assert given.random(3).tolist() == alone.random(3).tolist()
 
 
 def test_memory_is_released_as_the_pass_goes(cupy, counted):

@@ -84,7 +84,7 @@ CUresult cuOccupancyMaxPotentialBlockSize(int* grid, int* block, CUfunction, CUo
 }
 
 CUresult cuLaunchKernel(CUfunction handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                        unsigned block_y, unsigned block_z, unsigned shared_bytes, CUstream, void** params,
+                        unsigned block_y, unsigned block_z, unsigned shared_bytes, CUstream stream, void** params,
                         void** extra) {
     static std::mutex one_at_a_time;
     static bool trace = std::getenv("CUDA_ON_CPU_TRACE");
@@ -92,6 +92,7 @@ CUresult cuLaunchKernel(CUfunction handle, unsigned grid_x, unsigned grid_y, uns
     if (extra || threads == 0 || threads > 1024 || blocks == 0 || shared_bytes > engine::max_shared_bytes)
         return CUDA_ERROR_INVALID_VALUE;
     Function& function = *(Function*)handle;
+    state::tell("launch", stream, function.name.c_str());
     std::lock_guard<std::mutex> guard(one_at_a_time);
     state::counters.launches++;
     if (trace)

@@ -15,6 +15,7 @@
 namespace state {
 
 Counters counters;
+void (*watcher)(const char*, const void*, const void*) = nullptr;
 thread_local int device = 0;
 
 namespace {
@@ -95,7 +96,7 @@ using namespace state;
 
 extern "C" {
 
-// ---- for Python: counters and limits ----
+// ---- for Python: counters, limits, and what streams are told ----
 
 void cuda_on_cpu_stats(long* out) {
     std::lock_guard<std::mutex> guard(lock);
@@ -106,6 +107,7 @@ void cuda_on_cpu_stats(long* out) {
     std::copy(std::begin(values), std::end(values), out);
 }
 void cuda_on_cpu_limit_memory(size_t bytes) { limit_set_by_test = bytes; }
+void cuda_on_cpu_watch(void (*callback)(const char*, const void*, const void*)) { watcher = callback; }
 
 // ---- errors and versions ----
 
@@ -294,7 +296,9 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned, int) { 
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return counters.syncs++, cudaSuccess; }
 cudaError_t cudaStreamQuery(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+    return tell("wait", stream, event), cudaSuccess;
+}
 cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
     return *status = cudaStreamCaptureStatusNone, cudaSuccess;
 }
@@ -306,7 +310,10 @@ cudaError_t cudaEventCreate(cudaEvent_t* event) {
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return cudaEventCreate(event); }
 cudaError_t cudaEventDestroy(cudaEvent_t event) { return std::free(event), cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) { return *(double*)event = milliseconds(), cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    tell("record", stream, event);
+    return *(double*)event = milliseconds(), cudaSuccess;
+}
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return counters.syncs++, cudaSuccess; }
 cudaError_t cudaEventQuery(cudaEvent_t) { return cudaSuccess; }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) {

@@ -10,6 +10,12 @@ struct Counters {
 extern Counters counters;
 extern thread_local int device;  // the current one
 
+// Told of each launch ("launch", the kernel's name), and of "record" and "wait" with their events, if it is set.
+extern void (*watcher)(const char* what, const void* stream, const void* subject);
+inline void tell(const char* what, const void* stream, const void* subject) {
+    if (watcher) watcher(what, stream, subject);
+}
+
 constexpr int max_devices = 16;
 int device_count();        // CUDA_ON_CPU_DEVICES, 2 by default
 size_t device_bytes();     // CUDA_ON_CPU_MEMORY for each device, 4 GiB by default
