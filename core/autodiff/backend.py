@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autodiff.errors import ArgumentTypeError, BackendUnavailableError
+from autodiff.samples import Unsupported
 
 __all__ = ["Backend"]
 
@@ -36,6 +37,9 @@ class Backend(ABC):
     #: Whether every generic kernel runs on `xp` as it is. Where the library lacks keywords of the array API
     #: standard, the backend has kernels of its own for the ops that need them.
     follows_standard: bool = True
+    #: What is known not to work on it, for the conformance kit: `Unsupported` with the id of an `op` each, or
+    #: without for all.
+    unsupported: tuple[Unsupported, ...] = ()
     #: Types of immutable 0-d results that the library returns in place of arrays (NumPy's scalars).
     #: They may stay inside graphs; the user is always handed the 0-d array that `box` makes of them.
     scalar_types: tuple[type, ...] = ()

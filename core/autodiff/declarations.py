@@ -16,6 +16,7 @@ from typing import Any
 from autodiff.errors import RegistrationError
 from autodiff.op import REQUIRED, Op
 from autodiff.rule import MISSING, RESERVED, Rule
+from autodiff.samples import Unsupported
 
 __all__ = ["Composite", "composite", "elementwise", "linear", "primitive"]
 
@@ -30,6 +31,8 @@ def elementwise(
     c: str | None = None,
     c_partials: Sequence[str] = (),
     samples: Sequence[Any] = (),
+    reference: Any = None,
+    unsupported: Sequence[Unsupported] = (),
     method: bool = False,
 ) -> Callable[[Function], Op]:
     """Declare an op that maps broadcast inputs element by element.
@@ -48,6 +51,11 @@ def elementwise(
         The kernel and the partials as C expressions of the inputs' names, ``T`` standing for the dtype.
     samples : sequence of Sample
         Inputs on which the op is to be tested.
+    reference : callable or str, optional
+        The same function written independently, of NumPy arrays and the attributes, to test against; or where it
+        is, ``"scipy.special:erf"``, imported by the tests alone, and only where it is installed.
+    unsupported : sequence of Unsupported
+        What is known not to work.
     method : bool
         Whether the op is a method of Value too.
 
@@ -80,6 +88,8 @@ def elementwise(
             jvps=partials if partials is not None else jvps,
             role="partial" if partials is not None else "vjp",
             samples=samples,
+            reference=reference,
+            unsupported=unsupported,
             method=method,
             broadcasts=True,
             c=c,
@@ -94,6 +104,8 @@ def linear(
     transpose: Any,
     signature: str | None = None,
     samples: Sequence[Any] = (),
+    reference: Any = None,
+    unsupported: Sequence[Unsupported] = (),
     method: bool = False,
 ) -> Callable[[Function], Op]:
     """Declare an op that is linear in its inputs together; its forward derivative is the op itself.
@@ -103,7 +115,7 @@ def linear(
     transpose : function, or sequence or mapping of them
         The transposed op: maps the cotangent ``g`` of the output to that of the input. One for each input;
         for ``*xs`` one joint function that returns a tuple.
-    signature, samples, method
+    signature, samples, reference, unsupported, method
         As for `primitive`.
 
     Examples
@@ -125,6 +137,8 @@ def linear(
             role="vjp",
             signature=signature,
             samples=samples,
+            reference=reference,
+            unsupported=unsupported,
             method=method,
         )
 
@@ -140,6 +154,8 @@ def primitive(
     residuals: Sequence[str] = (),
     signature: str | None = None,
     samples: Sequence[Any] = (),
+    reference: Any = None,
+    unsupported: Sequence[Unsupported] = (),
     method: bool = False,
 ) -> Callable[[Function], Op]:
     """Declare an op by its gradient rules.
@@ -159,6 +175,11 @@ def primitive(
         cotangents over them.
     samples : sequence of Sample
         Inputs on which the op is to be tested.
+    reference : callable or str, optional
+        The same function written independently, of NumPy arrays and the attributes, to test against; or where it
+        is, ``"scipy.special:erf"``, imported by the tests alone, and only where it is installed.
+    unsupported : sequence of Unsupported
+        What is known not to work.
     method : bool
         Whether the op is a method of Value too.
 
@@ -204,6 +225,8 @@ def primitive(
             residuals=tuple(residuals),
             signature=signature,
             samples=samples,
+            reference=reference,
+            unsupported=unsupported,
             method=method,
         )
 
@@ -219,11 +242,15 @@ class Composite:
     differentiable = True
     replaces = False
 
-    def __init__(self, function: Function, samples: Sequence[Any], method: bool) -> None:
+    def __init__(
+        self, function: Function, samples: Sequence[Any], reference: Any, unsupported: Sequence[Any], method: bool
+    ) -> None:
         self.function = function
         self.module, self.plugin, self.name, self.id = _names(function)
         self.takes_xp, self.inputs, self.variadic, self.attrs = _parameters(function)
         self.samples = tuple(samples)
+        self.reference = _reference(self.id, reference)
+        self.unsupported = tuple(unsupported)
         self.method = method
         self.vjps: tuple[Any, ...] = ()
         self.jvps: tuple[Any, ...] = ()
@@ -250,13 +277,21 @@ class Composite:
         return "where the ops of its body run"
 
 
-def composite(*, samples: Sequence[Any] = (), method: bool = False) -> Callable[[Function], Composite]:
+def composite(
+    *,
+    samples: Sequence[Any] = (),
+    reference: Any = None,
+    unsupported: Sequence[Unsupported] = (),
+    method: bool = False,
+) -> Callable[[Function], Composite]:
     """Declare a plain function of ops as an op, for its name; its gradient is its body's.
 
     Parameters
     ----------
     samples : sequence of Sample
         Inputs on which it is to be tested.
+    reference, unsupported
+        As for `primitive`.
     method : bool
         Whether it is a method of Value too.
 
@@ -270,7 +305,7 @@ def composite(*, samples: Sequence[Any] = (), method: bool = False) -> Callable[
     """
 
     def declare(function: Function) -> Composite:
-        made = Composite(function, samples, method)
+        made = Composite(function, samples, reference, unsupported, method)
         if made.takes_xp:
             raise RegistrationError(f"{made.id!r}: a composite is written with ops and takes no xp")
         return made
@@ -293,6 +328,8 @@ def _make(
     residuals: tuple[str, ...] = (),
     signature: str | None = None,
     samples: Sequence[Any] = (),
+    reference: Any = None,
+    unsupported: Sequence[Unsupported] = (),
     method: bool = False,
     broadcasts: bool = False,
     c: str | None = None,
@@ -318,6 +355,8 @@ def _make(
         core_ndims=_core_ndims(op_id, signature, inputs),
         multiplies=role == "partial",
         samples=tuple(samples),
+        reference=_reference(op_id, reference),
+        unsupported=tuple(unsupported),
         c=c,
         c_partials=c_partials,
         batching=None,
@@ -341,6 +380,14 @@ def _make(
     _check_c_partials(op)
     functools.update_wrapper(op, function)
     return op
+
+
+def _reference(op_id: str, reference: Any) -> Any:
+    if reference is None or callable(reference) or (type(reference) is str and reference.count(":") == 1):
+        return reference
+    raise RegistrationError(
+        f"{op_id!r}: the reference {reference!r:.80} is neither a function nor the place of one, 'module:function'"
+    )
 
 
 def _check_c_partials(op: Op) -> None:

@@ -9,7 +9,7 @@ from autodiff.errors import ArgumentError, ArgumentTypeError, BackendMismatchErr
 from autodiff.hookspecs import hookimpl
 from autodiff.op import Op, ops_of
 from autodiff.registry import registry
-from autodiff.samples import Array, Sample, binary, sample, unary
+from autodiff.samples import Array, Sample, Unsupported, binary, sample, unary
 
 __all__ = [
     "ArgumentError",
@@ -20,6 +20,7 @@ __all__ = [
     "Composite",
     "Op",
     "Sample",
+    "Unsupported",
     "backend_of",
     "binary",
     "composite",

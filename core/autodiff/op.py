@@ -79,6 +79,8 @@ class Op:
         self.jvps: tuple[Any, ...]
         self.joint_jvp: Any
         self.samples: tuple[Any, ...]
+        self.reference: Any
+        self.unsupported: tuple[Any, ...]
         self.c: str | None
         self.c_partials: tuple[str, ...]
         self.batching: Any

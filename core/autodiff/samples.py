@@ -3,6 +3,7 @@
 - `Array`: a random array to be drawn, by shape, range and kind.
 - `Sample`: inputs and attributes of one call.
 - `unary`, `binary`: the usual set for an elementwise op on a domain.
+- `Unsupported`: what an op, or a backend, is known not to do.
 
 This is data, which `autodiff.testing` turns into arrays: the core knows no array library.
 """
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-__all__ = ["Array", "Sample", "binary", "sample", "unary"]
+__all__ = ["Array", "Sample", "Unsupported", "binary", "sample", "unary"]
 
 
 class Array(NamedTuple):
@@ -43,6 +44,42 @@ class Sample(NamedTuple):
 
     inputs: tuple[Any, ...]
     attrs: Mapping[str, Any] = MappingProxyType({})
+
+
+class Unsupported(NamedTuple):
+    """Something that does not work, and why: declared with an op (``unsupported=[...]``) or by a backend.
+
+    The kit expects it to fail, and fails itself once it works, so that a declaration never outlives its reason.
+    What is left out stands for all: without `backend` it holds on each.
+
+    Parameters
+    ----------
+    reason : str
+        Why.
+    backend, dtype : str, optional
+        Where: ``"cupy"``; ``"float16"``, ``"float32"``, ``"float64"``, ``"complex64"`` or ``"complex128"``.
+    order : int
+        From which derivative on; 0 says that the op cannot be called.
+    mode : {"rev", "fwd"}, optional
+        In which mode, where only one is concerned.
+    op : str, optional
+        The id of the op, in a declaration of a backend.
+
+    Examples
+    --------
+    >>> from autodiff.extend import Unsupported, elementwise, unary
+    >>> half = Unsupported("the polynomial overflows", dtype="float16")
+    >>> @elementwise(partials=(lambda x: 11 * x**10,), samples=unary(8.0, 9.0), unsupported=[half])
+    ... def eleventh(xp, x):
+    ...     return x**11
+    """
+
+    reason: str
+    backend: str | None = None
+    dtype: str | None = None
+    order: int = 0
+    mode: str | None = None
+    op: str | None = None
 
 
 def sample(*inputs: Any, **attrs: Any) -> Sample:

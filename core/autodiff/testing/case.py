@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.testing.drawing import LAYOUTS, draw, draw_like, fingerprint
+from autodiff.testing.dtypes import cast, dtypes_of
 from autodiff.testing.report import Report
 from autodiff.value import Value, unwrap
 
@@ -52,10 +53,12 @@ class Case:
         The `fingerprint` of `attributes` before the first call.
     seed : int
         Of the draws, and of the generator that a random op is handed.
-    order : {1, 2}
+    order : int
         Up to which derivatives; with 1 no pass is recorded.
     report : Report
         Raises failures.
+    dtype : str
+        One of `dtypes_of` the sample.
     """
 
     op: Any
@@ -64,6 +67,7 @@ class Case:
     seed: int
     order: int
     report: Report
+    dtype: str = ""
     attributes: dict[str, Any] = field(init=False)
     untouched: Any = field(init=False)
     arrays: list[Any] = field(init=False)
@@ -72,10 +76,11 @@ class Case:
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
+        self.dtype = self.dtype or dtypes_of(self.sample)[0]
         self.attributes = deepcopy(dict(self.sample.attrs))
         self.untouched = fingerprint(self.attributes, self.backend)
-        self.arrays = [draw(spec, rng) for spec in self.sample.inputs]
-        self.others = [draw(spec, rng) for spec in self.sample.inputs]
+        self.arrays = [cast(draw(spec, rng), self.dtype) for spec in self.sample.inputs]
+        self.others = [cast(draw(spec, rng), self.dtype) for spec in self.sample.inputs]
         ys = [self.numpy(y) for y in self.outputs_of(self.call(self.raw()))]
         self.cotangents = [draw_like(y, rng) for y in ys]
 
@@ -128,10 +133,18 @@ class Case:
 
     def function(self, *xs: Any) -> list[Any]:
         """Call the op on arrays or Values of its differentiable inputs, the others as drawn; only floating outputs."""
-        inputs = self.raw()
-        for i, x in zip(self.differentiable, xs, strict=True):
-            inputs[i] = x
-        return self.floating_outputs(inputs)
+        return self.function_at(self.arrays)(*xs)
+
+    def function_at(self, arrays: Sequence[Any]) -> Callable[..., list[Any]]:
+        """Return `function` for other draws than `arrays`."""
+
+        def function(*xs: Any) -> list[Any]:
+            inputs = self.raw(arrays)
+            for i, x in zip(self.differentiable, xs, strict=True):
+                inputs[i] = x
+            return self.floating_outputs(inputs)
+
+        return function
 
     def floating_outputs(self, inputs: Sequence[Any]) -> list[Any]:
         """Call the op, and return its floating outputs; those that it moved to another backend are moved back."""

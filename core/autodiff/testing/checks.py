@@ -1,25 +1,35 @@
-"""`check_op`: an op does what it promises, on each of its samples."""
+"""`check_op`: an op does what it promises, on each of its samples, in each dtype."""
 
 from __future__ import annotations
 
+import doctest
+import io
 import pickle
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from autodiff.errors import ArgumentError, AutodiffError
 from autodiff.registry import registry
 from autodiff.samples import Sample
-from autodiff.testing.case import Case
-from autodiff.testing.op_checks import CHECKS, check_second_order
-from autodiff.testing.report import ConformanceError, Report
+from autodiff.testing.derived import samples_of
+from autodiff.testing.dtypes import FLOATING
+from autodiff.testing.report import Report
+from autodiff.testing.units import MODES, declaration_report, run, units_of
 
-__all__ = ["check_op"]
+__all__ = ["check_declaration", "check_op"]
 
 
 def check_op(
-    op: Any, samples: Sequence[Sample] | None = None, *, backend: str = "numpy", seed: int = 0, order: int = 2
-) -> None:
-    """Check an op on samples: values, gradients of both orders, dtypes, layouts, and that it keeps its hands clean.
+    op: Any,
+    samples: Sequence[Sample] | None = None,
+    *,
+    backend: str = "numpy",
+    dtypes: Sequence[str] | None = None,
+    seed: int = 0,
+    order: int | None = None,
+) -> dict[str, dict[str, int]]:
+    """Check an op on samples: values, derivatives of every order, dtypes, layouts, and that it keeps its hands clean.
 
     `docs/conformance-kit.md` says what each check means.
 
@@ -28,52 +38,64 @@ def check_op(
     op : op or str
         An op, its id, or its short name.
     samples : sequence of Sample, optional
-        On what; by default the samples that the op declares.
+        On what; by default `samples_of` the op.
     backend : str
         The backend to run on.
+    dtypes : sequence of str, optional
+        In which dtypes, of ``"float16"``, ``"float32"``, ``"float64"``, ``"complex64"`` and ``"complex128"``; by
+        default in all that the samples can be drawn in and the backend has.
     seed : int
         For inputs, cotangents, and the generator of a random op.
-    order : {1, 2}
-        Whether to check second derivatives too.
+    order : {1, 2, 3}, optional
+        Up to which derivative; by default the third for elementwise ops, the second for others.
+
+    Returns
+    -------
+    dict
+        What was verified: for each dtype up to which derivative in which mode, ``{"float64": {"rev": 3, "fwd": 3}}``;
+        0 says that values were.
 
     Raises
     ------
     ConformanceError
-        A check failed, or the op has no samples. The message has a line of Python that repeats it.
+        A check failed, or the op has no samples. The message has a line of Python that repeats it, and for a plugin
+        that is installed a command.
 
     Examples
     --------
     >>> from autodiff.testing import check_op
-    >>> check_op("tanh")
+    >>> check_op("tanh")["float32"]
+    {'rev': 3, 'fwd': 3}
     """
-    if order not in (1, 2):
-        raise ArgumentError(f"check_op: order is 1 or 2; it was given {order!r}")
+    if order not in (None, 1, 2, 3):
+        raise ArgumentError(f"check_op: order is 1, 2 or 3; it was given {order!r}")
+    for dtype in dtypes or ():
+        if dtype not in FLOATING and dtype not in ("int64", "bool"):
+            raise ArgumentError(f"check_op: dtypes are of {', '.join(FLOATING)}; it was given {dtype!r}")
     if isinstance(op, str):
         op = registry.op(op)
     if not hasattr(op, "forget_kernels"):
         raise ArgumentError(f"check_op takes an op or the id of one; it was given {op!r:.80}")
     own: Any = registry.backend(backend)
-    facts = {"op": f"{op.signature}, of the plugin {op.plugin!r}", "backend": own.name, "seed": str(seed)}
-    found = f"from {op.module} import {op.name} as op"
-    if op.id in registry.ops and registry.ops[op.id] is op:
-        found = f"from autodiff import ops; op = ops[{op.id!r}]"
-    options = f"backend={own.name!r}, seed={seed}, order={order}"
-    whole = Report(repr(op.id), facts, f"{found}; from autodiff.testing import check_op; check_op(op, {options})")
-    _check_pickling(op, whole)
-    chosen = op.samples if samples is None else samples
-    if not chosen:
-        whole.fail("there are no samples: declare samples=[...] with the op, or pass them to check_op")
-    for n, sample in enumerate(chosen):
-        which = f"op.samples[{n}:{n + 1}]" if samples is None else f"[{_written(sample)}]"
-        names = "" if samples is None else "from autodiff.extend import Array, Sample; "
-        line = f"{found}; {names}from autodiff.testing import check_op; check_op(op, {which}, {options})"
-        report = Report(repr(op.id), {"op": facts["op"], "sample": f"{n}: {_written(sample)}", **facts}, line)
-        _check_sample(op, sample, own, seed, order, report)
+    check_declaration(op, declaration_report(op, own, seed), found=samples is None)
+    chosen = samples_of(op) if samples is None else list(samples)
+    written = "" if samples is None else ", ".join(f"Sample({s.inputs!r}, {dict(s.attrs)!r})" for s in chosen)
+    verified: dict[str, dict[str, int]] = {}
+    for unit in units_of(op, chosen, own, dtypes, order):
+        reached = run(unit, seed, written)
+        if unit.declared is None:
+            before = verified.get(unit.dtype, dict.fromkeys(MODES, 0))
+            verified[unit.dtype] = {mode: max(before[mode], reached[mode]) for mode in MODES}
+    return verified
 
 
-def _written(sample: Sample) -> str:
-    """Write a sample as Python."""
-    return f"Sample({sample.inputs!r}, {dict(sample.attrs)!r})"
+def check_declaration(op: Any, report: Report, *, found: bool = True) -> None:
+    """Check what belongs to the op and no sample: it has samples, pickles to itself, and its example runs."""
+    report.facts["check"] = "check_declaration"
+    if found and not op.samples:
+        report.fail("there are no samples: declare samples=[...] with the op, or pass them to check_op")
+    _check_pickling(op, report)
+    _check_example(op, report)
 
 
 def _check_pickling(op: Any, report: Report) -> None:
@@ -88,20 +110,15 @@ def _check_pickling(op: Any, report: Report) -> None:
         report.fail("the op does not pickle to itself: another one is registered under its id", actual=again)
 
 
-def _check_sample(op: Any, sample: Sample, backend: Any, seed: int, order: int, report: Report) -> None:
-    try:
-        case = Case(op, backend, sample, seed, order, report)
-    except ConformanceError:
-        raise
-    except Exception as exc:
-        report.raised("the op cannot be called on the sample", exc)
-    for check in CHECKS:
-        if check is check_second_order and order < 2:
-            continue
-        report.facts["check"] = check.__name__
-        try:
-            check(case)
-        except ConformanceError:
-            raise
-        except Exception as exc:
-            report.raised("an exception where there should be none", exc)
+def _check_example(op: Any, report: Report) -> None:
+    """Run the examples of the docstring, in the namespace of its module, where the op is."""
+    if ">>>" not in (op.__doc__ or ""):
+        return
+    namespace = {**vars(sys.modules.get(op.module, sys)), op.name: op, "__name__": "example"}
+    test = doctest.DocTestParser().get_doctest(op.__doc__, namespace, op.id, None, None)
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+    told = io.StringIO()
+    doctest.DocTestRunner(optionflags=options).run(test, out=told.write)
+    if told.getvalue():
+        lines = [line.strip() for line in told.getvalue().splitlines() if line.strip("* ")]
+        report.fail("an example of its docstring shows something else", example="; ".join(lines[1:]))

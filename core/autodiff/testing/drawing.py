@@ -10,7 +10,7 @@ import numpy as np
 from autodiff.errors import ArgumentError
 from autodiff.samples import Array
 
-__all__ = ["LAYOUTS", "draw", "draw_like", "fingerprint", "single"]
+__all__ = ["LAYOUTS", "draw", "draw_like", "fingerprint"]
 
 _KINDS = ("float", "int", "bool", "complex")
 
@@ -61,20 +61,20 @@ def _integers(spec: Array, size: int, rng: np.random.Generator) -> Any:
 
 
 def draw_like(array: Any, rng: np.random.Generator) -> Any:
-    """Return a cotangent for a NumPy array, normally distributed; None for integers and booleans, which have none."""
+    """Return a cotangent for a NumPy array, normally distributed; None for integers and booleans, which have none.
+
+    Its numbers are exact in half precision, so that one draw is the same in every dtype.
+    """
     if array.dtype.kind not in "fc":
         return None
-    drawn = rng.standard_normal(array.shape)
+    drawn = _halves(rng, array.shape)
     if array.dtype.kind == "c":
-        drawn = drawn + 1j * rng.standard_normal(array.shape)
+        drawn = drawn + 1j * _halves(rng, array.shape)
     return np.asarray(drawn, dtype=array.dtype)
 
 
-def single(array: Any) -> Any:
-    """Return a NumPy array in single precision; anything else as it is."""
-    if isinstance(array, np.ndarray) and array.dtype.kind in "fc":
-        return array.astype(np.float32 if array.dtype.kind == "f" else np.complex64)
-    return array
+def _halves(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return np.asarray(rng.standard_normal(shape)).astype(np.float16).astype(np.float64)
 
 
 def fingerprint(obj: Any, backend: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Gradients against central differences: `check_grads` for any function, `numeric_vjp` for the differences alone."""
+"""Derivatives against differences: `check_grads` for any function, and what `check_op` uses of it for an op."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy as np
 from autodiff import trees
 from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.registry import registry
+from autodiff.testing.differences import at_kink, at_kink_along, complex_step_vjp, numeric_jvp, numeric_vjp
 from autodiff.testing.drawing import draw_like
 from autodiff.testing.report import Report, mismatch
-from autodiff.testing.tolerances import differencing, step
+from autodiff.testing.tolerances import differencing, rounding, step
 from autodiff.transforms import jvp, vjp
 from autodiff.value import Value
 
-__all__ = ["check_derivatives", "check_grads", "numeric_vjp"]
+__all__ = ["check_derivatives", "check_grads", "check_tangents", "derivatives"]
 
 Function = Callable[..., Any]
 
-#: One-sided differences that are further apart than this lie on two sides of a kink or a jump.
-_KINK = 1e-2
+#: Up to this order each element is moved alone; beyond, all together in a random direction.
+_EACH = 2
 
 
 def check_grads(
@@ -36,6 +37,9 @@ def check_grads(
     seed: int = 0,
 ) -> None:
     """Check the gradients of `f` at `args` against central differences, with random cotangents.
+
+    Where `f` also takes complex numbers and is analytic, first derivatives are compared with complex steps as well,
+    which are exact to the last digits.
 
     Parameters
     ----------
@@ -94,13 +98,14 @@ def check_grads(
     if not flat(*[Value(backend.asarray(x)) for x in xs]):
         raise ArgumentError(f"check_grads of {_name(f)}: it returns no floating-point array, so there is no gradient")
     rng = np.random.default_rng(seed)
+    orders = range(1, order + 1)
     options: dict[str, Any] = {"eps": eps, "rtol": rtol, "atol": atol}
     if "rev" in modes:
         check_derivatives(
-            report, flat, xs, names, backend, order, rng, lift=lambda x: Value(x, requires_grad=False), **options
+            report, flat, xs, names, backend, orders, rng, lift=lambda x: Value(x, requires_grad=False), **options
         )
     if "fwd" in modes:
-        check_tangents(report, flat, xs, backend, order, rng, **options)
+        check_tangents(report, flat, xs, backend, orders, rng, **options)
 
 
 def _check_options(f: Function, args: Any, order: int, modes: Sequence[str]) -> None:
@@ -149,62 +154,98 @@ def check_derivatives(
     xs: list[Any],
     names: list[str],
     backend: Any,
-    order: int,
+    orders: Sequence[int],
     rng: np.random.Generator,
     *,
     lift: Function,
-    what: str = "the gradient",
     eps: float | None = None,
     rtol: float | None = None,
     atol: float | None = None,
 ) -> None:
-    """Check the vjp of `f` at NumPy arrays `xs`, then, for `order` > 1, that of the vjp itself.
+    """Check the vjp of `f` at NumPy arrays `xs`, and for higher `orders` that of the vjp itself, and so on.
 
     `f` takes arrays or Values and returns a list of floating ones; where no derivative is needed it is called
     with ``lift(array)``, an array of the backend.
     """
 
-    def copy(array: Any) -> Any:
-        return backend.asarray(np.array(array))
-
     def evaluate(*numbers: Any) -> list[Any]:
-        return [_numpy(y, backend) for y in f(*[lift(copy(x)) for x in numbers])]
+        return [_numpy(y, backend) for y in f(*[lift(_copy(x, backend)) for x in numbers])]
 
-    if not xs:
-        return
-    try:
-        outputs = evaluate(*xs)
-        cotangents = [draw_like(y, rng) for y in outputs]
-        _, pull = vjp(f, *[copy(x) for x in xs])
-        pulled = pull([copy(c) for c in cotangents])
-    except Exception as exc:
-        report.raised(f"{what} cannot be computed", exc)
-    worst = min([x.dtype for x in (*xs, *outputs)], key=lambda dtype: np.finfo(dtype).precision)
-    tolerance = differencing(worst)
-    eps = step(worst) if eps is None else eps
-    limits = (tolerance if rtol is None else rtol, tolerance if atol is None else atol)
-    for i, (x, name) in enumerate(zip(xs, names, strict=True)):
-        actual = _numpy(pulled[i], backend)
-        report.same(f"{what} of {name} has another shape than {name}", actual.shape, x.shape)
-        report.same(f"{what} of {name} has another dtype than {name}", actual.dtype, x.dtype)
-        expected = numeric_vjp(evaluate, xs, cotangents, i, eps=eps)
-        wrong = mismatch(actual, expected, *limits, finite=True)
-        if wrong is not None:
-            kink = "the sample seems to lie at a kink: the differences to both sides do not agree"
-            note = kink if _at_kink(evaluate, xs, cotangents, i, eps) else ""
-            report.fail(f"{what} of {name} against central differences", **wrong, step=f"{eps:.3g}", note=note)
-    if order < 2:
-        return
-    count = len(xs)
+    what = "the gradient"
+    for order in range(1, max(orders, default=0) + 1) if xs else ():
+        try:
+            outputs = evaluate(*xs)
+            cotangents = [draw_like(y, rng) for y in outputs]
+            _, pull = vjp(f, *[_copy(x, backend) for x in xs])
+            pulled = [_numpy(q, backend) for q in pull([_copy(c, backend) for c in cotangents])]
+        except Exception as exc:
+            report.raised(f"{what} cannot be computed", exc)
+        if order in orders:
+            for name, q, x in zip(names, pulled, xs, strict=True):
+                report.same(f"{what} of {name} has another shape than {name}", q.shape, x.shape)
+                report.same(f"{what} of {name} has another dtype than {name}", q.dtype, x.dtype)
+            worst = _least_exact([*xs, *outputs])
+            tolerance = differencing(worst)
+            length = step(worst) if eps is None else eps
+            limits = (tolerance if rtol is None else rtol, tolerance if atol is None else atol)
+            if order <= _EACH:
+                _check_each(report, what, names, evaluate, xs, cotangents, pulled, length, limits, exact=order == 1)
+            else:
+                _check_along(report, what, evaluate, xs, cotangents, pulled, rng, length, limits)
+        names = [*names, *(f"cotangent {j}" for j in range(len(cotangents)))]
+        f, xs, what = _pulling(f, len(xs)), [*xs, *cotangents], f"the gradient of {what}"
+
+
+def _pulling(f: Function, count: int) -> Function:
+    """Return the vjp of `f` as a function of its arguments and its cotangents."""
 
     def gradients(*both: Any) -> list[Any]:
-        _, again = vjp(f, *both[:count])
-        return list(again(list(both[count:])))
+        _, pull = vjp(f, *both[:count])
+        return list(pull(list(both[count:])))
 
-    check_derivatives(
-        report, gradients, [*xs, *cotangents], [*names, *(f"cotangent {j}" for j in range(len(cotangents)))],
-        backend, order - 1, rng, lift=lift, what=f"the gradient of {what}", eps=eps, rtol=rtol, atol=atol,
-    )  # fmt: skip
+    return gradients
+
+
+def _check_each(
+    report: Report, what: str, names: list[str], evaluate: Function, xs: list[Any], cotangents: list[Any],
+    pulled: list[Any], eps: float, limits: tuple[float, float], *, exact: bool,
+) -> None:  # fmt: skip
+    """Compare each element of each gradient with differences, and with complex steps where they apply."""
+    for i, name in enumerate(names):
+        expected = numeric_vjp(evaluate, xs, cotangents, i, eps=eps)
+        wrong = mismatch(pulled[i], expected, *limits, finite=True)
+        if wrong is not None:
+            kink = at_kink(evaluate, xs, cotangents, i, eps, np.abs(pulled[i] - expected))
+            report.fail(f"{what} of {name} against central differences", at_kink=kink, **wrong, step=f"{eps:.3g}")
+        better = complex_step_vjp(evaluate, xs, cotangents, i) if exact else None
+        if better is not None and mismatch(better, expected, *limits, finite=True) is None:
+            # Only where both agree is the function analytic, so that the better one means something.
+            report.close(
+                f"{what} of {name} against complex steps", pulled[i], better, min(rounding(better.dtype), *limits)
+            )
+
+
+def _check_along(
+    report: Report, what: str, evaluate: Function, xs: list[Any], cotangents: list[Any], pulled: list[Any],
+    rng: np.random.Generator, eps: float, limits: tuple[float, float],
+) -> None:  # fmt: skip
+    """Compare all gradients at once with the difference in a random direction."""
+    tangents = [draw_like(x, rng) for x in xs]
+
+    def along(*numbers: Any) -> list[Any]:
+        parts = zip(cotangents, evaluate(*numbers), strict=True)
+        return [np.asarray(sum(np.sum(np.real(np.conj(c) * y)) for c, y in parts))]
+
+    terms = [np.real(np.conj(q) * t) for q, t in zip(pulled, tangents, strict=True)]
+    size = 1 + sum(float(np.abs(term).sum()) for term in terms)
+    actual = np.asarray(sum(term.sum() for term in terms))
+    (expected,) = numeric_jvp(along, xs, tangents, eps)
+    wrong = mismatch(actual, expected, limits[0], limits[1] * size, finite=True)
+    if wrong is not None:
+        kink = at_kink_along(along, xs, tangents, eps, np.abs(actual - expected))
+        report.fail(
+            f"{what} in a random direction, against central differences", at_kink=kink, **wrong, step=f"{eps:.3g}"
+        )
 
 
 def check_tangents(
@@ -212,114 +253,74 @@ def check_tangents(
     f: Function,
     xs: list[Any],
     backend: Any,
-    order: int,
+    orders: Sequence[int],
     rng: np.random.Generator,
     *,
-    what: str = "the tangent",
     eps: float | None = None,
     rtol: float | None = None,
     atol: float | None = None,
 ) -> None:
-    """Check the jvp of `f` for a random tangent, then, for `order` > 1, that of the jvp itself."""
-    tangents = [draw_like(x, rng) for x in xs]
+    """Check the jvp of `f` for a random tangent, and for higher `orders` that of the jvp itself, and so on."""
+
+    def evaluate(*places: Any) -> list[Any]:
+        return [_numpy(y, backend) for y in f(*[Value(_copy(x, backend), requires_grad=False) for x in places])]
+
+    what = "the tangent"
+    for order in range(1, max(orders, default=0) + 1) if xs else ():
+        tangents = [draw_like(x, rng) for x in xs]
+        try:
+            outputs = evaluate(*xs)
+            pushed = _pushing(f, tangents, backend)
+            actual = [_numpy(t, backend) for t in pushed(*[_copy(x, backend) for x in xs])]
+        except Exception as exc:
+            report.raised(f"{what} cannot be computed", exc)
+        if order in orders:
+            worst = _least_exact([*xs, *actual])
+            length = step(worst) if eps is None else eps
+            tolerance = differencing(worst)
+            limits = (tolerance if rtol is None else rtol, tolerance if atol is None else atol)
+            expected = numeric_jvp(evaluate, xs, tangents, length)
+            for n, (t, y, e) in enumerate(zip(actual, outputs, expected, strict=True)):
+                facts = [(a.shape, str(a.dtype)) for a in (t, y)]
+                report.same(f"{what} of output {n} has another shape or dtype than it", *facts)
+                wrong = mismatch(t, e.astype(t.dtype), *limits, finite=True)
+                if wrong is not None:
+                    kink = at_kink_along(evaluate, xs, tangents, length, np.abs(t - e), n)
+                    told = f"{what} of output {n} against central differences"
+                    report.fail(told, at_kink=kink, **wrong, step=f"{length:.3g}")
+        f, what = pushed, f"the tangent of {what}"
+
+
+def _pushing(f: Function, tangents: list[Any], backend: Any) -> Function:
+    """Return the jvp of `f` along fixed tangents as a function of its arguments."""
 
     def pushed(*primals: Any) -> list[Any]:
-        return list(jvp(f, primals, [backend.asarray(np.array(t)) for t in tangents])[1])
+        return list(jvp(f, primals, [_copy(t, backend) for t in tangents])[1])
 
-    def moved(sign: float, length: float) -> list[Any]:
-        places = [x + (sign * length * t).astype(x.dtype) for x, t in zip(xs, tangents, strict=True)]
-        return [_numpy(y, backend) for y in f(*[Value(backend.asarray(x), requires_grad=False) for x in places])]
-
-    try:
-        actual = [_numpy(t, backend) for t in pushed(*[backend.asarray(np.array(x)) for x in xs])]
-        worst = min([a.dtype for a in (*xs, *actual)], key=lambda dtype: np.finfo(dtype).precision)
-        length = step(worst) if eps is None else eps
-        above, below = moved(1, length), moved(-1, length)
-    except Exception as exc:
-        report.raised(f"{what} cannot be computed", exc)
-    tolerance = differencing(worst)
-    limits = (tolerance if rtol is None else rtol, tolerance if atol is None else atol)
-    for n, (t, up, down) in enumerate(zip(actual, above, below, strict=True)):
-        report.same(
-            f"{what} of output {n} has another shape or dtype than it", (t.shape, t.dtype), (up.shape, up.dtype)
-        )
-        wrong = mismatch(t, ((up - down) / (2 * length)).astype(t.dtype), *limits, finite=True)
-        if wrong is not None:
-            report.fail(f"{what} of output {n} against central differences", **wrong, step=f"{length:.3g}")
-    if order > 1:
-        options = {"eps": eps, "rtol": rtol, "atol": atol}
-        check_tangents(report, pushed, xs, backend, order - 1, rng, what=f"the tangent of {what}", **options)
+    return pushed
 
 
-def numeric_vjp(
-    f: Function, xs: Sequence[Any], cotangents: Sequence[Any], argnum: int = 0, *, eps: float | None = None
-) -> Any:
-    """Return the vjp of `f` with respect to one argument by central differences.
+def derivatives(f: Function, xs: list[Any], backend: Any, order: int, mode: str, seed: int) -> list[Any]:
+    """Return as NumPy arrays the derivatives of `f` of one order, for cotangents or tangents drawn from `seed`.
 
-    Parameters
-    ----------
-    f : callable
-        Takes NumPy arrays and returns a list of them.
-    xs : sequence of arrays
-        Where: float or complex NumPy arrays.
-    cotangents : sequence of arrays
-        One for each result of `f`.
-    argnum : int
-        The argument.
-    eps : float, optional
-        The step, relative to each number or to 1; by default the rule of `autodiff.testing.tolerances`.
-
-    Returns
-    -------
-    ndarray
-        For complex arguments ``dL/d(re) + 1j * dL/d(im)``, with ``L`` the real part of the sum of
-        ``conj(cotangent) * result``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from autodiff.testing import numeric_vjp
-    >>> numeric_vjp(lambda x: [x**2], [np.array([1.0, 3.0])], [np.ones(2)]).round(6)
-    array([2., 6.])
+    The draws are exact in every floating dtype, so that those of `xs` in another one can be compared.
     """
-    x = xs[argnum]
-    eps = step(x.dtype) if eps is None else eps
-    out = np.zeros(x.shape, x.dtype)
-    for where, direction in _directions(x):
-        (up, above), (down, below) = (_moved(f, xs, argnum, where, sign * eps * direction) for sign in (1, -1))
-        out[where] += direction * _change(above, below, cotangents) / abs(up - down)
-    return out
+    rng = np.random.default_rng(seed)
+    for _ in range(order):
+        if mode == "fwd":
+            f = _pushing(f, [draw_like(x, rng) for x in xs], backend)
+        else:
+            cotangents = [draw_like(_numpy(y, backend), rng) for y in f(*[_copy(x, backend) for x in xs])]
+            f, xs = _pulling(f, len(xs)), [*xs, *cotangents]
+    return [_numpy(y, backend) for y in f(*[_copy(x, backend) for x in xs])]
 
 
-def _directions(x: Any) -> list[tuple[tuple[int, ...], complex]]:
-    """Return each element with the direction, or for complex numbers both directions, to move it."""
-    directions = (1.0, 1j) if x.dtype.kind == "c" else (1.0,)
-    return [(where, direction) for where in np.ndindex(x.shape) for direction in directions]
+def _least_exact(arrays: list[Any]) -> Any:
+    return min([x.dtype for x in arrays], key=lambda dtype: np.finfo(dtype).precision)
 
 
-def _moved(f: Function, xs: Sequence[Any], argnum: int, where: tuple[int, ...], by: complex) -> tuple[Any, list[Any]]:
-    """Return the element moved, rounded to its dtype, and what `f` is there."""
-    x = np.array(xs[argnum])
-    x[where] += by * max(1.0, abs(x[where]))
-    return x[where], f(*xs[:argnum], x, *xs[argnum + 1 :])
-
-
-def _change(after: list[Any], before: list[Any], cotangents: Sequence[Any]) -> float:
-    pairs = zip(after, before, cotangents, strict=True)
-    return float(sum(np.sum(np.real(np.conj(c) * (a - b))) for a, b, c in pairs))
-
-
-def _at_kink(f: Function, xs: Sequence[Any], cotangents: Sequence[Any], argnum: int, eps: float) -> bool:
-    """Tell whether the differences to both sides of some element disagree by more than curvature explains."""
-    x = xs[argnum]
-    here = f(*xs)
-    for where, direction in _directions(x):
-        (up, above), (down, below) = (_moved(f, xs, argnum, where, sign * eps * direction) for sign in (1, -1))
-        right = _change(above, here, cotangents) / abs(up - x[where])
-        left = _change(here, below, cotangents) / abs(x[where] - down)
-        if not abs(right - left) <= _KINK * max(1.0, abs(right), abs(left)):
-            return True
-    return False
+def _copy(array: Any, backend: Any) -> Any:
+    return backend.asarray(np.array(array))
 
 
 def _numpy(y: Any, backend: Any) -> Any:

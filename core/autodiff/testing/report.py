@@ -11,6 +11,8 @@ from autodiff.errors import AutodiffError
 
 __all__ = ["ConformanceError", "Report", "mismatch"]
 
+_KINK = "the sample seems to lie at a kink: the differences to both sides do not agree"
+
 
 class ConformanceError(AutodiffError, AssertionError):
     """An op, or a gradient, does not do what it promises.
@@ -19,6 +21,9 @@ class ConformanceError(AutodiffError, AssertionError):
     Fix: the message says which op on which sample, what was compared, both numbers, and the line of Python
     that repeats it.
     """
+
+    #: Whether the point seems to lie at a kink, where no derivative is right.
+    at_kink = False
 
 
 class Report:
@@ -30,23 +35,26 @@ class Report:
         What is checked: the first words of every message.
     facts : mapping of str to str
         What to say of the circumstances, a line each.
-    reproduce : str
-        One line of Python that repeats the check.
+    reproduce : mapping of str to str
+        What to do so that it happens again: a line of Python, a command.
     """
 
-    def __init__(self, subject: str, facts: Mapping[str, str], reproduce: str = "") -> None:
+    def __init__(self, subject: str, facts: Mapping[str, str], reproduce: Mapping[str, str] | str = "") -> None:
         self.subject = subject
         self.facts = dict(facts)
-        self.reproduce = reproduce
+        self.reproduce = {"reproduce": reproduce} if isinstance(reproduce, str) else dict(reproduce)
 
-    def fail(self, what: str, cause: BaseException | None = None, **numbers: Any) -> NoReturn:
+    def fail(self, what: str, cause: BaseException | None = None, *, at_kink: bool = False, **numbers: Any) -> NoReturn:
         """Raise `ConformanceError`; `numbers` are lines of their own."""
-        lines = {**{name: _shown(number) for name, number in numbers.items()}, **self.facts}
-        if self.reproduce:
-            lines["reproduce"] = self.reproduce
+        lines = {name: _shown(number) for name, number in numbers.items()}
+        if at_kink:
+            lines["note"] = _KINK
+        lines |= {**self.facts, **self.reproduce}
         width = max([len(name) for name in lines], default=0)
         text = "".join(f"\n  {name:<{width}}  {line}" for name, line in lines.items() if line)
-        raise ConformanceError(f"{self.subject}: {what}{text}") from cause
+        error = ConformanceError(f"{self.subject}: {what}{text}")
+        error.at_kink = at_kink
+        raise error from cause
 
     def raised(self, what: str, exc: BaseException) -> NoReturn:
         """Fail because of an exception where there should be none."""

@@ -6,7 +6,8 @@ With ε the machine epsilon of the dtype in which the less exact side was comput
 
 taken over the whole array, where ``rtol = atol`` is
 
-- `rounding`, ε**(2/3), for two ways of computing one result: 4e-11 in float64, 2e-5 in float32;
+- `rounding`, ε**(2/3), for two ways of computing one result: 4e-11 in float64, 2e-5 in float32, 1e-2 in float16;
+  for derivatives of order n in a narrow dtype, n times that, since each differentiation adds its own errors;
 - `differencing`, ε**(2/5), against central differences: 5e-7 in float64, 2e-3 in float32.
 
 Central differences take a `step` of ε**(1/3), where truncation and rounding are about equal; what they leave

@@ -1,0 +1,258 @@
+"""The kit against faults that hide: in one dtype, one order, one layout, one shape; and what is declared not to work."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autodiff import Value
+from autodiff.errors import RegistrationError
+from autodiff.extend import Array, Sample, Unsupported, elementwise, primitive, sample, unary
+from autodiff.registry import registry
+from autodiff.testing import ConformanceError, check_op, samples_of
+from autodiff.testing.derived import named
+
+VECTOR = [sample((3,))]
+SAME_SHAPE = [sample((3,), (3,))]
+
+
+def elementwise_op(kernel: Any, **options: Any) -> Any:
+    """Declare an elementwise op in one line."""
+    kernel.__name__ = kernel.__qualname__ = "planted"
+    return elementwise(**{"samples": VECTOR, **options})(kernel)
+
+
+def primitive_op(kernel: Any, **options: Any) -> Any:
+    """Declare a primitive in one line."""
+    kernel.__name__ = kernel.__qualname__ = "planted"
+    return primitive(**{"samples": VECTOR, **options})(kernel)
+
+
+def square(xp: Any, x: Any) -> Any:
+    return x * x
+
+
+def third_order_fault() -> Any:
+    """Return x**3, of which the derivative of the second derivative forgets its factor."""
+    slope = elementwise_op(lambda xp, x: 6 * x, partials=(lambda x: 0 * x + 5.0,))
+    first = elementwise_op(lambda xp, x: 3 * x * x, partials=(slope,))
+    return elementwise_op(lambda xp, x: x * x * x, partials=(first,))
+
+
+def is_half(x: Any) -> bool:
+    return str(x.dtype) == "float16"
+
+
+def bad_example() -> Any:
+    def planted(xp: Any, x: Any) -> Any:
+        """Square.
+
+        >>> planted(3.0).item()
+        10.0
+        """
+        return x * x
+
+    return elementwise(partials=(lambda x: 2 * x,), samples=VECTOR)(planted)
+
+
+def both(g: Any, x1: Any, x2: Any) -> Any:
+    return g * x2, g * x1
+
+
+FAULTS: dict[str, tuple[Any, str]] = {
+    "a hundred-millionth too much": (
+        elementwise_op(square, partials=(lambda x: (2 + 1e-8) * x,)), "of x against complex steps",
+    ),
+    "third derivative": (third_order_fault(), "the gradient of the gradient of the gradient in a random direction"),
+    "value in float16": (
+        elementwise_op(lambda xp, x: x * (1.1 if is_half(x) else 1), partials=(1,)),
+        "the value in float16 against double precision",
+    ),
+    "gradient in complex64": (
+        elementwise_op(lambda xp, x: 2 * x, vjps=(lambda g, x_dtype: g * (3 if x_dtype == np.complex64 else 2),),
+                       samples=[Sample((Array((3,), kind="complex"),))]),
+        "the gradient of x in complex64 against double precision",
+    ),
+    "second derivative in float32": (
+        elementwise_op(square, vjps=(lambda g, x, x_dtype: g * (2 * x if x_dtype == np.float64 or isinstance(g, np.ndarray)
+                                                               else 2 * x + 0.01 * x * x),)),
+        "check_recorded",
+    ),
+    "0-d": (elementwise_op(lambda xp, x: x * (2 if x.ndim else 1), partials=(2,)), "Array(shape=()"),
+    "empty": (elementwise_op(lambda xp, x: x * (1 if x.size else x[0]), partials=(1,)), "Array(shape=(0,)"),
+    "broadcast memory": (
+        elementwise_op(lambda xp, x: x * (2 if isinstance(x, np.ndarray) and 0 in x.strides and x.size else 1),
+                       partials=(1,)),
+        "with inputs that broadcasting made",
+    ),
+    "one array twice": (
+        primitive_op(lambda xp, x1, x2: x1 * x2 + (x1 is x2), samples=SAME_SHAPE,
+                     vjps=(lambda g, x2: g * x2, lambda g, x1: g * x1)),
+        "with one array as x1 and x2",
+    ),
+    "work for nobody": (primitive_op(lambda xp, x1, x2: x1 * x2, samples=SAME_SHAPE, vjp=both), "name `needs`"),
+    "reference": (
+        elementwise_op(square, partials=(lambda x: 2 * x,), reference=lambda x: x * x + 1e-6), "against the reference",
+    ),
+    "reference by name": (elementwise_op(square, partials=(lambda x: 2 * x,), reference="numpy:sin"), "the reference"),
+    "example": (bad_example(), "Expected:; 10.0; Got:; 9.0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_hidden_fault_is_caught(op: Any, message: str) -> None:
+    """Each is an error that says what is wrong."""
+    with pytest.raises(ConformanceError, match=re.escape(message)):
+        check_op(op)
+
+
+def test_a_reference_may_be_elsewhere_or_nowhere() -> None:
+    """It is a function, or the place of one; a package that is not installed is no failure, a misspelling is."""
+    check_op(elementwise_op(square, partials=(lambda x: 2 * x,), reference=np.square))
+    check_op(elementwise_op(square, partials=(lambda x: 2 * x,), reference="numpy:square"))
+    check_op(elementwise_op(square, partials=(lambda x: 2 * x,), reference="no_such_package:square"))
+    with pytest.raises(ConformanceError, match="no attribute 'sqare'"):
+        check_op(elementwise_op(square, partials=(lambda x: 2 * x,), reference="numpy:sqare"))
+    with pytest.raises(RegistrationError, match="module:function"):
+        elementwise_op(square, partials=(lambda x: 2 * x,), reference="numpy.square")
+
+
+def test_a_rule_may_not_be_called_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the engine ran the rules of all inputs, the kit would see it."""
+    from autodiff import rule
+
+    original = rule.Plan.__init__
+
+    def every(self: Any, op: Any, mask: int, count: int, forward: bool = False) -> None:
+        original(self, op, mask, count, forward)
+        if op.name == "planted" and self.pulls and len(self.wrt) < count:
+            other = Plan_of_all(op, count, forward)
+            wanted = self.pulls[0]
+            self.slots, self.keep = other.slots, other.keep
+            self.pulls = (lambda g, saved: [pull(g, saved) for pull in other.pulls][self.wrt[0]],)
+            assert wanted is not None
+
+    def Plan_of_all(op: Any, count: int, forward: bool) -> Any:  # noqa: N802  # stands for the class
+        made = object.__new__(rule.Plan)
+        original(made, op, (1 << count) - 1, count, forward)
+        return made
+
+    monkeypatch.setattr(rule.Plan, "__init__", every)
+    product = elementwise_op(lambda xp, x1, x2: x1 * x2, samples=SAME_SHAPE,
+                             vjps=(lambda g, x2: g * x2, lambda g, x1: g * x1))  # fmt: skip
+    with pytest.raises(ConformanceError, match="check_needs"):
+        check_op(product, dtypes=["float64"], order=1)
+
+
+# ---- kinks ----------------------------------------------------------------------------------------------------------
+
+
+def absolute(samples: Any, factor: float = 1.0) -> Any:
+    return elementwise_op(lambda xp, x: xp.abs(x), vjps=(lambda g, x, xp: factor * g * xp.sign(x),), samples=samples)
+
+
+def test_a_sample_at_a_kink_is_drawn_again() -> None:
+    """A third of these draws lie within the step of central differences, and the op is right."""
+    near = [Sample((Array((), -2e-5, 2e-5),))]
+    for seed in range(12):
+        check_op(absolute(near), near, seed=seed)
+
+
+def test_a_wrong_rule_is_not_taken_for_a_kink() -> None:
+    """Where the differences of both sides agree, or after all draws, the rule is to blame, and the draw is told."""
+    with pytest.raises(ConformanceError, match="against central differences") as caught:
+        check_op(absolute(VECTOR, 2.0))
+    assert "kink" not in str(caught.value)
+    at_zero = [Sample((Array((2,), 0.0, 1e-12),))]
+    with pytest.raises(ConformanceError, match="number 5: those before lay at a kink"):
+        check_op(absolute(at_zero), at_zero)
+
+
+# ---- what is declared not to work ------------------------------------------------------------------------------------
+
+
+def half_is_wrong(xp: Any, x: Any) -> Any:
+    return x * (1.5 if is_half(x) else 1)
+
+
+def leaves_the_graph(g: Any, x: Any) -> Any:
+    return 2 * (g.data if isinstance(g, Value) else g) * (x.data if isinstance(x, Value) else x)
+
+
+def test_what_is_declared_unsupported_may_fail() -> None:
+    """A dtype, an order, a mode, a backend: the rest is checked, and says what was verified."""
+    half = elementwise_op(half_is_wrong, partials=(1,), unsupported=[Unsupported("overflows", dtype="float16")])
+    assert check_op(half) == {"float64": {"rev": 3, "fwd": 3}, "float32": {"rev": 3, "fwd": 3}}
+
+    once = elementwise_op(square, vjps=(leaves_the_graph,), jvps=(lambda t, x: 2 * x * t,),
+                          unsupported=[Unsupported("SciPy has no more", order=2, mode="rev")])  # fmt: skip
+    assert check_op(once)["float64"] == {"rev": 1, "fwd": 3}
+
+    nowhere = elementwise_op(
+        lambda xp, x: x.view(), partials=(1,), unsupported=[Unsupported("needs views", backend="numpy")]
+    )
+    with pytest.raises(ConformanceError, match="and works: take Unsupported"):
+        check_op(nowhere)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        Unsupported("no longer", dtype="float16"),
+        Unsupported("no longer", order=2),
+        Unsupported("no longer", order=3, mode="fwd"),
+        Unsupported("no longer", mode="rev"),
+    ],
+    ids=str,
+)
+def test_a_declaration_that_has_outlived_its_reason_fails(declared: Unsupported) -> None:
+    """An op that works where it is said not to is a failure, which says what to take away."""
+    op = elementwise_op(square, partials=(lambda x: 2 * x,), unsupported=[declared])
+    with pytest.raises(ConformanceError, match=re.escape(f"and works: take {declared!r} away")):
+        check_op(op)
+
+
+def test_a_fault_outside_of_what_is_declared_is_still_caught() -> None:
+    """A declaration covers what it says, and no more."""
+    declared = [Unsupported("overflows", dtype="float16"), Unsupported("not written", order=3)]
+    op = elementwise_op(square, partials=(lambda x: 4 * x,), unsupported=declared)
+    with pytest.raises(ConformanceError, match="check_gradient"):
+        check_op(op)
+
+
+def test_a_backend_declares_what_it_does_not_do() -> None:
+    """On a backend the same declarations hold for one op of many."""
+    backend: Any = registry.backend("numpy")
+    op = elementwise_op(half_is_wrong, partials=(1,))
+    with pytest.raises(ConformanceError):
+        check_op(op)
+    backend.unsupported = (Unsupported("not written", dtype="float16", op=op.id), Unsupported("elsewhere", op="a.b"))
+    try:
+        assert "float16" not in check_op(op)
+    finally:
+        del backend.unsupported
+
+
+# ---- samples that follow ---------------------------------------------------------------------------------------------
+
+
+def test_samples_follow_from_what_an_op_is() -> None:
+    """Elementwise ops take every shape, ops with a signature every batch, and others what they say."""
+    inner = primitive(vjps=(None, None), signature="(n),(n)->()", samples=[sample((3,), (3,))])(
+        lambda xp, x1, x2: xp.vecdot(x1, x2)
+    )
+    assert [named(s) for s in samples_of(elementwise_op(square, partials=(None,)))] == [
+        "3", "scalar", "0", "2x0x3", "2x3",
+    ]  # fmt: skip
+    assert [named(s) for s in samples_of(inner)] == ["3,3", "0x3,0x3", "2x3,2x3"]
+    assert samples_of(primitive_op(square, vjps=(None,))) == VECTOR
+    assert len(samples_of(elementwise_op(square, partials=(None,), samples=unary(p=2)))) == 4 + 2
+
+
+def test_a_name_of_a_sample_is_fit_for_a_command_line() -> None:
+    """Shapes, numbers and attributes, without spaces and quotes."""
+    told = Sample((Array((2, 3)), Array(()), 2.5), {"axis": (0, 1), "mode": "same", "dtype": np.float32})
+    assert named(told) == "2x3,scalar,2.5,axis=(0,1),mode=same,dtype=float32"
