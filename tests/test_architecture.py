@@ -51,7 +51,8 @@ ARROWS = {
     "checkpointing": "backward forward graph inputs modes registry rule trees value",
     "ops": "registry",
     "spellings": "registry standard value",
-    "numpy": "backend broadcasting registry spellings standard value",
+    "creation": "backend broadcasting registry standard value",
+    "numpy": "backend broadcasting creation registry spellings standard value",
     "plugins": "hookspecs registry",
     "extend": "backend declarations hookspecs op registry samples",
     "__init__": "backward broadcasting checkpointing custom derivatives modes numpy ops plugins registry standard"

@@ -31,8 +31,8 @@ def convert(op: Any, i: int, x: Any, backend: Any) -> Any:
         )
     if isinstance(x, list | tuple) and any(type(item) is not int and hasattr(item, "requires_grad") for item in x):
         raise ArgumentTypeError(
-            f"{op.id!r}: argument {i} is a list with Values in it. Pass the Values one by one, {op.name}(*values), or join "
-            f"them first, autodiff.numpy.concat(values)."
+            f"{op.id!r}: argument {i} is a list with Values in it. Join them first, autodiff.numpy.array(values), or pass them "
+            f"one by one, {op.name}(*values), if that is meant."
         )
     try:
         return backend.asarray(x)

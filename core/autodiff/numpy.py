@@ -17,11 +17,12 @@ from typing import Any, NoReturn
 
 from autodiff.backend import Backend
 from autodiff.broadcasting import broadcast_to as _broadcast_to
+from autodiff.creation import CREATION, array, asarray, creator
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest
 from autodiff.registry import registry
 from autodiff.spellings import FUNCTIONS, LAST_AXES, refuse_options
 from autodiff.standard import standard
-from autodiff.value import Value, unwrap, wrap
+from autodiff.value import unwrap
 
 # ---- functions whose signature is not the op's ---------------------------------------------------------------
 
@@ -112,33 +113,6 @@ def _about(function: str, own: Backend | None = None) -> Callable[..., Any]:
 _ABOUT = ("isdtype", "result_type", "can_cast", "finfo", "iinfo", "shape", "ndim", "size", "iscomplexobj", "isrealobj")
 
 
-def _creator(name: str, backend: Backend | None) -> Callable[..., Any]:
-    def create(*args: Any, **kwargs: Any) -> Any:
-        raw = [unwrap(a) for a in args]
-        like = next((registry.backend_of(type(a)) for a in raw if registry.backend_of(type(a))), None)
-        made = getattr((backend or like or registry.backend()).xp, name)(*raw, **kwargs)
-        return wrap(made, None)
-
-    create.__name__ = name
-    create.__doc__ = f"``numpy.{name}``: a Value that needs no gradient."
-    return create
-
-
-_CREATION = (
-    *("zeros", "ones", "full", "empty", "arange", "linspace", "eye"),
-    *("zeros_like", "ones_like", "full_like", "empty_like"),
-)
-
-
-def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
-    """``numpy.asarray``: a Value as it is, anything else as a Value that needs no gradient."""
-    if type(obj) is Value:
-        obj = obj if dtype is None else obj.astype(dtype)
-        return standard.positive(obj) if copy else obj  # type: ignore[no-any-return]  # an op of a Value gives a Value
-    data, own = registry.asarray(obj, dtype=dtype)
-    return wrap(own.fresh(data) if copy else data, None)
-
-
 # ---- every other name ------------------------------------------------------------------------------------------
 
 #: NumPy's other spellings.
@@ -170,8 +144,8 @@ def _standard_op(name: str) -> Any:
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    if name in _CREATION:
-        return _creator(name, None)
+    if name in CREATION:
+        return creator(name)
     if name in _ABOUT:
         return _about(name)
     if name in FUNCTIONS:
@@ -195,8 +169,8 @@ _ABSENT = object()
 
 
 def _names() -> list[str]:
-    own = [n for n, obj in globals().items() if callable(obj) and not n.startswith("_") and n[0].islower()]
-    return [*own, *FUNCTIONS, *ALIASES, *_CREATION, *_ABOUT, *(op.name for op in registry.load().ops.values())]
+    own = [name for name in globals() if _own(name) is not None]
+    return [*own, *FUNCTIONS, *ALIASES, *CREATION, *_ABOUT, *(op.name for op in registry.load().ops.values())]
 
 
 def _unknown(name: str) -> UnknownOpError:
@@ -217,8 +191,8 @@ class _Recorded:
         self._backend = backend
 
     def __getattr__(self, name: str) -> Any:
-        if name in _CREATION:
-            found = _creator(name, self._backend)
+        if name in CREATION:
+            found = creator(name, self._backend)
         elif name in _ABOUT:
             found = _about(name, self._backend)
         elif _own(name) is not None:
@@ -295,7 +269,7 @@ def _own(name: str) -> Any:
     """Return the function of this name that is written out here; not what the module imports or has for itself."""
     found = FUNCTIONS.get(name) or globals().get(name)
     internal = name.startswith("_") or name in ("recorded_xp", "array_ufunc", "array_function", "namespace")
-    written = name in FUNCTIONS or getattr(found, "__module__", None) == __name__
+    written = name in FUNCTIONS or found in (array, asarray) or getattr(found, "__module__", None) == __name__
     return found if written and not internal else None
 
 

@@ -265,7 +265,7 @@ class Value(Operators):
         if self._edge is not None and not mode() & NO_GRAD:
             raise GradientTypeError(
                 f"{what} would drop the gradient of this Value in silence. Say that you want that: "
-                f"value.data, value.item(), value.detach(), or `with autodiff.no_grad():`."
+                f"value.data, value.item(), value.detach(), or no_grad(). autodiff.numpy.array([v, w]) joins Values."
             )
         return self._backend().to_numpy(self._array)
 

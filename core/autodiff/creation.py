@@ -1,0 +1,120 @@
+"""What `autodiff.numpy` makes arrays with: from numbers alone, Values that need no gradient.
+
+What is filled with Values, or joined from them, is differentiable like any other op of theirs; where a Value only
+says how much is made, one that needs a gradient is refused, since it would be lost in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from autodiff.backend import Backend
+from autodiff.broadcasting import broadcast_to
+from autodiff.errors import GradientTypeError
+from autodiff.registry import registry
+from autodiff.standard import standard
+from autodiff.value import Value, unwrap, wrap
+
+__all__ = ["CREATION", "array", "asarray", "creator"]
+
+CREATION = (
+    *("zeros", "ones", "full", "empty", "arange", "linspace", "eye"),
+    *("zeros_like", "ones_like", "full_like", "empty_like"),
+)
+
+
+def creator(name: str, backend: Backend | None = None) -> Callable[..., Any]:
+    """Return NumPy's creation function `name`; it works on `backend`, else on that of its arguments."""
+
+    def create(*args: Any, **kwargs: Any) -> Any:
+        if name in _FILLED:
+            return _FILLED[name](partial(_create, name, backend), *args, **kwargs)
+        return _create(name, backend, *args, **kwargs)
+
+    create.__name__ = name
+    create.__doc__ = f"``numpy.{name}``: a Value that needs no gradient, unless it is filled from one that does."
+    return create
+
+
+def _create(name: str, backend: Backend | None, *args: Any, **kwargs: Any) -> Value:
+    for i, arg in enumerate([*args, *kwargs.values()]):
+        if type(arg) is Value and arg.requires_grad and not (i == 0 and name.endswith("_like")):
+            raise GradientTypeError(
+                f"{name} was given a Value that needs a gradient, {arg!r:.60}, for something that has none. Pass its "
+                f".item() or .detach()."
+            )
+    raw = [unwrap(a) for a in args]
+    like = next((found for a in raw if (found := registry.backend_of(type(a)))), None)
+    own = backend or like or registry.backend()
+    return wrap(getattr(own.xp, name)(*raw, **{key: unwrap(arg) for key, arg in kwargs.items()}), None)
+
+
+def _full(create: Callable[..., Any], shape: Any, fill_value: Any, dtype: Any = None, **rest: Any) -> Any:
+    if type(fill_value) is not Value:
+        return create(shape, fill_value, dtype=dtype, **rest)
+    filled = fill_value if dtype is None else fill_value.astype(dtype)
+    return broadcast_to(filled, shape=tuple(shape) if isinstance(shape, list | tuple) else (shape,))
+
+
+def _full_like(create: Callable[..., Any], x: Any, fill_value: Any, dtype: Any = None, **rest: Any) -> Any:
+    if type(fill_value) is not Value:
+        return create(x, fill_value, dtype=dtype, **rest)
+    x = asarray(x)
+    return broadcast_to(fill_value.astype(x.dtype if dtype is None else dtype), shape=x.shape)
+
+
+def _linspace(
+    create: Callable[..., Any], start: Any, stop: Any, num: int = 50, endpoint: bool = True, **rest: Any
+) -> Any:
+    ends = [end for end in (start, stop) if type(end) is Value and end.requires_grad]
+    if not ends:
+        return create(start, stop, num, endpoint=endpoint, **rest)
+    dtype = rest.pop("dtype", None)
+    if rest:
+        raise GradientTypeError(f"linspace({next(iter(rest))}=...) is not supported for Values; leave it out")
+    own: Any = registry.backend_of(type(unwrap(ends[0])))
+    ndim = max(len(end.shape) if hasattr(end, "shape") else 0 for end in (start, stop))
+    steps = wrap(own.xp.linspace(0.0, 1.0, num, endpoint=endpoint, dtype=own.real(unwrap(ends[0])).dtype), None)
+    steps = standard.reshape(steps, shape=(num,) + (1,) * ndim)
+    made = start * (1.0 - steps) + stop * steps
+    return made if dtype is None else made.astype(dtype)
+
+
+#: What may be filled with Values: each is handed the plain creation function first.
+_FILLED: dict[str, Callable[..., Any]] = {"full": _full, "full_like": _full_like, "linspace": _linspace}
+
+
+def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
+    """``numpy.asarray``: a Value as it is, lists with Values in them joined, anything else without a gradient."""
+    first = _first_value(obj)
+    if first is not None and first is not obj:
+        obj = _joined(obj, first)
+        copy = False
+    if type(obj) is Value:
+        obj = obj if dtype is None else obj.astype(dtype)
+        return standard.positive(obj) if copy else obj  # type: ignore[no-any-return]  # an op of a Value gives a Value
+    data, own = registry.asarray(obj, dtype=dtype)
+    return wrap(own.fresh(data) if copy else data, None)
+
+
+def array(object: Any, dtype: Any = None, *, copy: bool | None = True) -> Value:  # NumPy's name of the argument
+    """``numpy.array``: as `asarray`, and a copy."""
+    return asarray(object, dtype, copy=copy)
+
+
+def _first_value(obj: Any) -> Value | None:
+    if isinstance(obj, list | tuple):
+        return next((found for item in obj if (found := _first_value(item)) is not None), None)
+    return obj if type(obj) is Value else None
+
+
+def _joined(obj: Any, first: Value) -> Any:
+    """Stack nested lists; Python's numbers take the dtype of what they meet, as everywhere."""
+    if isinstance(obj, list | tuple):
+        return registry.op("autodiff_ops.stack")(*[_joined(item, first) for item in obj])
+    if type(obj) is Value or hasattr(obj, "shape"):
+        return obj
+    own: Any = registry.backend_of(type(unwrap(first)))
+    return standard.add(own.zeros((), first.dtype, type(unwrap(first))), obj)
