@@ -6,18 +6,19 @@ import doctest
 import io
 import pickle
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from autodiff.errors import ArgumentError, AutodiffError
 from autodiff.registry import registry
 from autodiff.samples import Sample
 from autodiff.testing.derived import samples_of
-from autodiff.testing.dtypes import FLOATING
+from autodiff.testing.dtypes import DTYPES
 from autodiff.testing.report import Report
 from autodiff.testing.units import MODES, declaration_report, run, units_of
 
-__all__ = ["check_declaration", "check_op"]
+__all__ = ["Test", "check_op", "op_tests"]
 
 
 def check_op(
@@ -70,14 +71,14 @@ def check_op(
     if order not in (None, 1, 2, 3):
         raise ArgumentError(f"check_op: order is 1, 2 or 3; it was given {order!r}")
     for dtype in dtypes or ():
-        if dtype not in FLOATING and dtype not in ("int64", "bool"):
-            raise ArgumentError(f"check_op: dtypes are of {', '.join(FLOATING)}; it was given {dtype!r}")
+        if dtype not in DTYPES and dtype not in ("int64", "bool"):
+            raise ArgumentError(f"check_op: dtypes are of {', '.join(DTYPES)}; it was given {dtype!r}")
     if isinstance(op, str):
         op = registry.op(op)
     if not hasattr(op, "forget_kernels"):
         raise ArgumentError(f"check_op takes an op or the id of one; it was given {op!r:.80}")
     own: Any = registry.backend(backend)
-    check_declaration(op, declaration_report(op, own, seed), found=samples is None)
+    _check_declaration(op, declaration_report(op, own, seed), found=samples is None)
     chosen = samples_of(op) if samples is None else list(samples)
     written = "" if samples is None else ", ".join(f"Sample({s.inputs!r}, {dict(s.attrs)!r})" for s in chosen)
     verified: dict[str, dict[str, int]] = {}
@@ -89,7 +90,39 @@ def check_op(
     return verified
 
 
-def check_declaration(op: Any, report: Report, *, found: bool = True) -> None:
+class Test(NamedTuple):
+    """One test of an op, for a test runner: its name, what to call, and why it is expected to fail if it is.
+
+    `run` raises `ConformanceError`; for what is declared to be unsupported it does so when that works.
+    """
+
+    name: str
+    run: Callable[[], Any]
+    reason: str | None = None
+
+
+def op_tests(op: Any, *, backend: str = "numpy", dtypes: Sequence[str] | None = None, seed: int = 0) -> Iterator[Test]:
+    """Return what `check_op` does as tests: one for the declaration, one for each dtype and sample.
+
+    The pytest plugin makes its tests of these; parameters are those of `check_op`.
+
+    Examples
+    --------
+    >>> from autodiff import ops
+    >>> from autodiff.testing import op_tests
+    >>> first, second, *_ = op_tests(ops.tanh)
+    >>> first.name, second.name
+    ('autodiff_ops.tanh[declaration]', 'autodiff_ops.tanh[numpy-float64-0:scalar]')
+    >>> second.run()
+    {'rev': 3, 'fwd': 3}
+    """
+    own: Any = registry.backend(backend)
+    yield Test(f"{op.id}[declaration]", partial(_check_declaration, op, declaration_report(op, own, seed)))
+    for unit in units_of(op, samples_of(op), own, dtypes):
+        yield Test(unit.name, partial(run, unit, seed), unit.declared.reason if unit.declared else None)
+
+
+def _check_declaration(op: Any, report: Report, *, found: bool = True) -> None:
     """Check what belongs to the op and no sample: it has samples, pickles to itself, and its example runs."""
     report.facts["check"] = "check_declaration"
     if found and not op.samples:

@@ -9,11 +9,11 @@ import numpy as np
 from autodiff.errors import AutodiffError
 from autodiff.samples import Array, Sample
 
-__all__ = ["FLOATING", "cast", "dtypes_of", "is_narrow", "missing_dtype", "widened"]
+__all__ = ["DTYPES", "cast", "dtypes_of", "is_narrow", "missing_dtype", "widened"]
 
 #: What the kit tests in, the most exact first: the others are compared with that.
 _REAL, _COMPLEX = ("float64", "float32", "float16"), ("complex128", "complex64")
-FLOATING = (*_REAL, *_COMPLEX)
+DTYPES = (*_REAL, *_COMPLEX)
 
 
 def dtypes_of(sample: Sample) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def dtypes_of(sample: Sample) -> tuple[str, ...]:
 
 def cast(array: Any, dtype: str) -> Any:
     """Return a NumPy array of floating or complex numbers in the precision of `dtype`; anything else as it is."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc" or dtype not in FLOATING:
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc" or dtype not in DTYPES:
         return array
     if array.dtype.kind == "c":
         return array.astype(np.complex128 if dtype in ("float64", "complex128") else np.complex64)
@@ -46,7 +46,7 @@ def widened(array: Any) -> Any:
 
 def is_narrow(dtype: str) -> bool:
     """Tell whether results in `dtype` are to be compared with those in a more exact one."""
-    return dtype in FLOATING and dtype not in ("float64", "complex128")
+    return dtype in DTYPES and dtype not in ("float64", "complex128")
 
 
 def missing_dtype(backend: Any, dtype: str) -> str | None:

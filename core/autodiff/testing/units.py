@@ -14,11 +14,11 @@ from autodiff.registry import registry
 from autodiff.samples import Sample, Unsupported
 from autodiff.testing.case import Case
 from autodiff.testing.derived import named
-from autodiff.testing.dtypes import FLOATING, dtypes_of, missing_dtype
+from autodiff.testing.dtypes import DTYPES, dtypes_of, missing_dtype
 from autodiff.testing.op_checks import CHECKS, Check
 from autodiff.testing.report import ConformanceError, Report
 
-__all__ = ["MODES", "Unit", "declaration_report", "default_order", "run", "units_of"]
+__all__ = ["MODES", "Unit", "declaration_report", "run", "units_of"]
 
 MODES = ("rev", "fwd")
 #: How often a sample that lies at a kink is drawn again.
@@ -77,7 +77,7 @@ class Unit(NamedTuple):
         ]
 
 
-def default_order(op: Any) -> int:
+def _default_order(op: Any) -> int:
     """Return up to which derivative an op is checked: the third if it is elementwise, else the second."""
     return 3 if op.kind == "elementwise" else 2
 
@@ -86,12 +86,12 @@ def units_of(
     op: Any, samples: Iterable[Sample], backend: Any, dtypes: Sequence[str] | None = None, order: int | None = None
 ) -> Iterator[Unit]:
     """Return the tests of an op on a backend: in each dtype that samples can be drawn in and the backend has."""
-    highest = default_order(op) if order is None else order
+    highest = _default_order(op) if order is None else order
     declared: list[Unsupported] = [u for u in (*op.unsupported, *backend.unsupported) if _concerns(u, op, backend)]
     numbered = list(enumerate(samples))
     found = dict.fromkeys(dtype for _, sample in numbered for dtype in dtypes_of(sample))
     for dtype in found:
-        if dtype in FLOATING and (missing_dtype(backend, dtype) or (dtypes is not None and dtype not in dtypes)):
+        if dtype in DTYPES and (missing_dtype(backend, dtype) or (dtypes is not None and dtype not in dtypes)):
             continue
         fitting = tuple((n, sample) for n, sample in numbered if dtype in dtypes_of(sample))
         here = [u for u in declared if u.dtype in (None, dtype)]
