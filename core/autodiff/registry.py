@@ -216,8 +216,11 @@ class Registry:
         if len(ops) == 1:
             return ops[0]
         if ops:
-            ids = " and ".join(repr(op.id) for op in ops)
-            raise UnknownOpError(f"More than one op is called {name!r}: {ids}. Ask for one by its full id.")
+            ids = ", or ".join(f"autodiff.ops[{op.id!r}] for that of {self.op_origins[op.id]}" for op in ops)
+            raise UnknownOpError(
+                f"More than one op is called {name!r}. Write {ids}. Operators, methods and autodiff.numpy always mean "
+                f"the ops that autodiff ships."
+            )
         known = [name for name, ops in self.names.items() if ops]
         raise UnknownOpError(
             f"There is no op {name!r}.{nearest(name, [*known, *self.ops])} "

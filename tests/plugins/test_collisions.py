@@ -121,7 +121,7 @@ def test_a_short_name_that_two_plugins_have_is_refused():
     one, other = op_of("alpha", "twice"), op_of("beta", "twice")
     load_plugin(Plugin(one))
     load_plugin(Plugin(other))
-    with pytest.raises(UnknownOpError, match=r"'alpha\.twice' and 'beta\.twice'"):
+    with pytest.raises(UnknownOpError, match=r"ops\['alpha\.twice'\].*ops\['beta\.twice'\]"):
         autodiff.ops.twice
     assert [autodiff.ops["alpha.twice"], autodiff.ops["beta.twice"]] == [one, other]
 
@@ -319,3 +319,90 @@ def test_an_op_is_unpickled_where_nothing_is_loaded_yet(site):
     data = site.run("import pickle, autodiff; result = pickle.dumps(autodiff.ops.twice).hex()").result
     answer = site.run(f"import pickle; result = pickle.loads(bytes.fromhex({data!r}))(1.5).item()")
     assert answer.result == 3.0
+
+
+# ---- a neighbour with all of our names ---------------------------------------------------------------------------
+
+#: A plugin with an op of every name that autodiff ships; each of them returns nonsense.
+_NEIGHBOUR = """
+from autodiff.extend import elementwise, hookimpl, unary
+
+def nonsense(name):
+    def op(xp, x):
+        return 0 * x + 1e6
+    op.__name__ = op.__qualname__ = name
+    return elementwise(partials=(1e6,), samples=unary(), method=True)(op)
+
+@hookimpl
+def register_ops(register):
+    for name in {names!r}:
+        register(nonsense(name))
+"""
+
+_COMPUTATIONS = """
+import numpy as np
+import autodiff, autodiff_nn as nn, autodiff_activations, autodiff_cli.demo
+import autodiff.numpy as anp
+from autodiff import Value, grad, hessian
+from autodiff.extend import Array
+from autodiff.testing.drawing import draw
+
+rng = np.random.default_rng(0)
+found = {}
+for op in autodiff.ops:
+    if op.plugin == "neighbour":
+        continue
+    values = [Value(draw(a, rng)) if isinstance(a, Array) else draw(a, rng) for a in op.samples[-1].inputs]
+    results = op(*values, **op.samples[-1].attrs)
+    results = [y for y in (results if isinstance(results, tuple) else [results]) if getattr(y, "requires_grad", False)]
+    leaves = [v for v in values if isinstance(v, Value) and v.requires_grad]
+    if results:
+        sum((anp.abs(y) ** 2).sum() for y in results).backward(create_graph=True)
+        first = sum((anp.abs(v.grad) ** 2).sum() for v in leaves if v.grad is not None)
+        if getattr(first, "requires_grad", False):
+            first.backward()
+        found[op.id] = [repr(v.grad) for v in leaves]
+
+x = rng.normal(size=(4, 3))
+model = nn.Sequential(nn.Linear(3, 4, generator=0), autodiff_activations.relu, nn.LayerNorm(4),
+                      nn.Dropout(0.5, generator=1), nn.Linear(4, 2, generator=2), anp.tanh)
+optimizer = nn.Adam(model.parameters())
+for name in ("cross_entropy", "mse_loss", "l1_loss", "huber_loss", "binary_cross_entropy_with_logits"):
+    y, labels = model(x), np.array([0, 1, 1, 0])
+    loss = nn.cross_entropy(y, labels) if name == "cross_entropy" else getattr(nn, name)(y[:, 0], labels * 1.0)
+    loss.backward()
+    nn.clip_grad_norm(model.parameters(), 1.0)
+    optimizer.step()
+    found[name] = repr(loss)
+v = Value(x)
+found["methods"] = repr([v.softmax().exp() @ anp.sin(v).T, np.var(v) + v.mean() ** 2, -v.max(), v.T.reshape(-1)[2]])
+found["hessian"] = repr(hessian(lambda x: anp.array([x[0, 0], anp.norm(x) ** 2]).sum())(x))
+found["demo"] = autodiff_cli.demo._find_activation().id
+result = found
+"""
+
+
+def test_a_neighbour_with_all_our_names_changes_nothing(site):
+    """Ops, rules of either pass, methods, autodiff.numpy, networks and the demo ask for ours, whatever else there is."""
+    alone = site.run(_COMPUTATIONS).result
+    names = sorted(
+        {op.name for op in autodiff.ops if op.plugin in ("autodiff_ops", "autodiff_activations", "autodiff_nn")}
+    )
+    site.add("neighbour", _NEIGHBOUR.format(names=names))
+    answer = site.run(_COMPUTATIONS)
+    assert (answer.result, answer.warnings) == (alone, [])
+    assert len(alone) > 110
+
+
+def test_the_message_of_an_ambiguous_name_is_the_fix(site):
+    """It can be pasted: the expression for each op, and whose it is."""
+    site.double("alpha-dist", "softplus", module="alpha")
+    message = site.run("""
+        import autodiff
+        try:
+            autodiff.ops.softplus
+        except AttributeError as error:
+            result = str(error)
+    """).result
+    assert "autodiff.ops['autodiff_activations.softplus'] for that of autodiff-toolkit" in message
+    assert "autodiff.ops['alpha.softplus'] for that of alpha-dist 1.0" in message
