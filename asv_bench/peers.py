@@ -30,8 +30,10 @@ os.environ.pop("OPENBLAS_L2_SIZE", None)
 
 import numpy as np
 
+from autodiff.testing.metrics import collecting
+
 from . import arrays
-from .benchmarks import Workload, collecting, inputs, long_chain, relu_chain, tanh_chain
+from .benchmarks import Workload, inputs, long_chain, relu_chain, tanh_chain
 from .libraries import THREADS, available
 
 _HEADER = "| row | workload | autodiff | peer | peer's | ratio | quartiles | must | |\n|" + " --- |" * 9

@@ -1,8 +1,7 @@
 """Benchmarks of autodiff, run by asv from ``asv_bench/``; ``docs/benchmarks.md`` says how.
 
 A benchmark is a class with a ``setup`` and methods called ``time_*``, ``timeraw_*``, ``track_*`` or ``peakmem_*``.
-``setup`` warms up, so that plugins are loaded and memory is touched before the clock starts.
-It raises ``NotImplementedError`` where something is not installed, which asv reports as skipped.
+Most are subclasses of `autodiff.testing.asv.Benchmark`, which adds the backend, the warm-up and exact counts.
 The first entry of a parameter is the smallest: the tests run each benchmark on it, so that none can rot.
 
 This module holds what they share, the workloads above all: `asv_bench.peers` runs the same ones on other libraries.
@@ -10,16 +9,14 @@ This module holds what they share, the workloads above all: `asv_bench.peers` ru
 
 from __future__ import annotations
 
-import gc
-import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from operator import methodcaller
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Autodiff", "Workload", "collecting", "inputs", "kept_bytes", "long_chain", "relu_chain", "tanh_chain"]
+__all__ = ["Autodiff", "Workload", "inputs", "long_chain", "relu_chain", "tanh_chain"]
 
 #: ``f(lib, a, b)`` gives a result with one element; `lib` has what libraries spell in different ways.
 Workload = Callable[..., Any]
@@ -64,10 +61,10 @@ def long_chain(ops: int) -> Workload:
 class Autodiff:
     """What the workloads need of a library, and how it runs them forward and backward: autodiff's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: str | None = None) -> None:
         from autodiff import Value
 
-        self.leaf: Any = Value
+        self.leaf: Any = partial(Value, backend=backend)
         self.relu, self.tanh, self.sum = methodcaller("relu"), methodcaller("tanh"), methodcaller("sum")
 
     def run(self, workload: Workload, *inputs: Any) -> list[Any]:
@@ -83,34 +80,3 @@ def inputs(size: int | None) -> tuple[Any, Any]:
         return 0.5, 0.99
     rng = np.random.default_rng(0)
     return rng.uniform(0.1, 0.2, size), rng.uniform(0.9, 1.0, size)
-
-
-@contextmanager
-def collecting(on: bool) -> Iterator[None]:
-    """Run a block with the garbage collector on or off, from a clean start."""
-    before = gc.isenabled()
-    gc.collect()
-    (gc.enable if on else gc.disable)()
-    try:
-        yield
-    finally:
-        (gc.enable if before else gc.disable)()
-
-
-def kept_bytes(forward: Callable[[], Any]) -> int:
-    """Return the bytes of array data that live on only because the result of `forward` has a graph.
-
-    `forward` makes its inputs itself and returns a single number, so that nothing else keeps an array.
-    """
-    forward()  # what is loaded or cached by a first call is not the graph's
-    with collecting(on=False):
-        tracemalloc.start()
-        try:
-            result = forward()
-            traces = tracemalloc.take_snapshot().filter_traces(
-                [tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)]
-            )
-            del result
-        finally:
-            tracemalloc.stop()
-    return sum(trace.size for trace in traces.traces)

@@ -1,5 +1,10 @@
 """How long a fresh process takes until autodiff is there, and until the first op has run (row S5)."""
 
+import subprocess
+import sys
+
+_FIRST_OP = "import autodiff; x = autodiff.Value(3.0); (x * x).backward()"
+
 
 class Importing:
     """Each in a process of its own; the time for NumPy is to be taken off the others."""
@@ -13,4 +18,14 @@ class Importing:
         return "import autodiff"
 
     def timeraw_first_op(self):
-        return "import autodiff; x = autodiff.Value(3.0); x * x"
+        return _FIRST_OP
+
+
+class Modules:
+    """How many modules are loaded beside those of NumPy: exact where the time is noise."""
+
+    unit = "modules"
+
+    def track_first_op(self):
+        code = f"import numpy, sys; before = set(sys.modules); {_FIRST_OP}; print(len(set(sys.modules) - before))"
+        return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)

@@ -5,8 +5,7 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from autodiff import Value, ops
-
-from . import kept_bytes
+from autodiff.testing.metrics import kept_bytes
 
 _SIZE = 256
 

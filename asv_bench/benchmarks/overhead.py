@@ -3,60 +3,61 @@
 import numpy as np
 
 from autodiff import Value, ops
+from autodiff.testing import asv
 
 from . import Autodiff, inputs, relu_chain, tanh_chain
 
+_CHAINS = {
+    "relu of 600 scalars": (relu_chain(600), None),
+    "tanh of 10 elements, 600 ops": (tanh_chain(600), 10),
+    "tanh of 10000 elements, 60 ops": (tanh_chain(60), 10_000),
+}
 
-class Chain:
+
+class Chain(asv.Benchmark):
     """Forward and backward through a chain of ops, the leaves made inside (rows S1 to S3)."""
 
-    params = ("relu of 600 scalars", "tanh of 10 elements, 600 ops", "tanh of 10000 elements, 60 ops")
+    params = tuple(_CHAINS)
     param_names = ("chain",)
 
-    def setup(self, chain):
-        self.workload, size = {
-            "relu of 600 scalars": (relu_chain(600), None),
-            "tanh of 10 elements, 600 ops": (tanh_chain(600), 10),
-            "tanh of 10000 elements, 60 ops": (tanh_chain(60), 10_000),
-        }[chain]
-        self.library, self.inputs = Autodiff(), inputs(size)
-        self.time_forward(chain)
-        self.time_both(chain)
+    def setup(self, backend, chain):
+        self.workload, size = _CHAINS[chain]
+        self.library = Autodiff(backend)
+        self.inputs = inputs(size)
 
-    def time_forward(self, chain):
-        self.workload(self.library, *map(Value, self.inputs))
+    def time_forward(self, backend, chain):
+        self.workload(self.library, *map(self.library.leaf, self.inputs))
 
-    def time_both(self, chain):
+    def time_both(self, backend, chain):
         self.library.run(self.workload, *self.inputs)
 
 
-class Adds:
+class Adds(asv.Benchmark):
     """The loop of chainer#6263, whose backward pass tripled over six releases before anybody measured."""
 
-    def setup(self):
-        self.x = h = Value(np.array([1, 2], np.float32))
+    def setup(self, backend):
+        self.x = h = Value(self.backend.asarray(np.array([1, 2], np.float32)))
         for _ in range(1000):
             h = h + 1
-        self.h, self.seed = h, np.ones(2, np.float32)
-        self.time_backward()
+        self.h, self.seed = h, self.xp.ones_like(h.data)
 
-    def time_forward(self):
+    def time_forward(self, backend):
         h = self.x
         for _ in range(1000):
             h = h + 1
 
-    def time_backward(self):
+    def time_backward(self, backend):
         self.h.backward(self.seed, retain_graph=True)
 
 
-class Single:
+class Single(asv.Benchmark):
     """One call of an op, and one backward pass through it."""
 
     params = (["add", "multiply", "tanh", "sum", "getitem", "matmul"], [1, 100])
     param_names = ("op", "size")
 
-    def setup(self, op, size):
-        x = Value(np.full((size, size), 0.5))
+    def setup(self, backend, op, size):
+        x = Value(self.backend.asarray(np.full((size, size), 0.5)))
         self.call = {
             "add": lambda: x + x,
             "multiply": lambda: x * x,
@@ -66,11 +67,10 @@ class Single:
             "matmul": lambda: x @ x,
         }[op]
         self.result = self.call()
-        self.seed = np.ones(self.result.shape)
-        self.time_backward(op, size)
+        self.seed = self.xp.ones_like(self.result.data)
 
-    def time_call(self, op, size):
+    def time_call(self, backend, op, size):
         self.call()
 
-    def time_backward(self, op, size):
+    def time_backward(self, backend, op, size):
         self.result.backward(self.seed, retain_graph=True)

@@ -3,8 +3,9 @@
 from time import perf_counter
 
 from autodiff import Value
+from autodiff.testing.metrics import collecting
 
-from . import Autodiff, collecting, inputs, long_chain
+from . import Autodiff, inputs, long_chain
 
 
 class LongChain:
