@@ -1,7 +1,8 @@
-"""The command ``autodiff``: what is installed, what each op is, and a demonstration.
+"""The command ``autodiff``: what is installed, what each op is and how fast, and a demonstration.
 
 - ``autodiff plugins``: every plugin, what it brought or why it failed, and the backends.
 - ``autodiff ops [NAME]``: every op, or all about one.
+- ``autodiff bench``: how long each op takes, forward and backward; saved, and compared.
 - ``autodiff demo``: train a classifier of hand-written digits and write pictures and a checkpoint.
 
 Exit codes: 0, 1 if the demo's gradient check fails, 2 for what cannot be done as asked, 130 after Ctrl-C.
@@ -39,6 +40,19 @@ def _run(args: argparse.Namespace) -> int:
         from autodiff_cli import demo
 
         return demo.run(seed=args.seed, epochs=args.epochs, backend=args.backend, out=args.out)
+    if args.command == "bench":
+        from autodiff_cli import bench
+
+        return bench.run(
+            plugin=args.plugin,
+            ops=args.op,
+            backends=args.backend,
+            sizes=args.size or bench.SIZES,
+            dtype=args.dtype,
+            rounds=args.rounds,
+            save=args.save,
+            compare=args.compare,
+        )
     from autodiff_cli import tables
 
     if args.command == "plugins":
@@ -51,7 +65,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="autodiff", description="Plugins, ops and a demonstration of autodiff.")
+    parser = argparse.ArgumentParser(
+        prog="autodiff", description="Plugins, ops, their speed, and a demonstration of autodiff."
+    )
     parser.add_argument("--version", action="version", version=f"autodiff {autodiff.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("plugins", help="list the plugins, what each brought or why it failed, and the backends")
@@ -59,6 +75,23 @@ def _parser() -> argparse.ArgumentParser:
     ops.add_argument(
         "name", nargs="?", metavar="NAME", help="short name or id of an op, such as tanh or autodiff_ops.tanh"
     )
+    bench = commands.add_parser("bench", help="measure how long ops take, forward and backward, and what they allocate")
+    bench.add_argument("--plugin", metavar="NAME", help="the ops of this plugin: entry point, module or distribution")
+    bench.add_argument("--op", action="append", default=[], metavar="NAME", help="this op; may be given several times")
+    bench.add_argument(
+        "--backend", action="append", default=[], metavar="NAME", help="on this backend, not on all that run here"
+    )
+    bench.add_argument(
+        "--size",
+        action="append",
+        type=_whole(1),
+        metavar="N",
+        help="with about so many elements in the largest array; 1 for the samples as they are (default: 1, 10000)",
+    )
+    bench.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="of floating numbers")
+    bench.add_argument("--rounds", type=_whole(3), default=9, metavar="N", help="turns of each op (default: 9)")
+    bench.add_argument("--save", type=Path, metavar="FILE", help="write the figures to this file, as JSON")
+    bench.add_argument("--compare", type=Path, metavar="FILE", help="compare with the figures that this file has")
     demo = commands.add_parser("demo", help="train a classifier of hand-written digits")
     demo.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="seed of weights and batches (default: 0)")
     demo.add_argument("--epochs", type=_whole(1), default=60, metavar="N", help="passes over the data (default: 60)")

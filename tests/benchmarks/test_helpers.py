@@ -207,7 +207,7 @@ def test_timed_methods_wait_for_the_device_after_a_warm_up() -> None:
             def time_sum(self, backend: str, size: int) -> None:
                 calls.append(self.x.sum())
 
-    assert Sums.params == (["numpy", "cupy", "slow"], (1, 10))
+    assert Sums.params == (["numpy", "slow"], (1, 10))
     assert Sums.param_names == ("backend", "size")
     with registry.scoped() as tables:
         tables.register_backend(backend)

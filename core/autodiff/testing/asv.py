@@ -49,9 +49,9 @@ _REFUSALS = (AutodiffError, ArithmeticError, IndexError, TypeError, ValueError)
 class Benchmark:
     """What the benchmarks of a class share: a backend, a warm-up, and a clock that waits for the device.
 
-    A subclass is written as asv has it, with ``params``, ``param_names``, ``setup`` and methods ``time_*``. The backend
-    comes before its own parameters; `setup` finds it as ``self.backend``, its namespace as ``self.xp``, and is skipped
-    where it cannot run. After `setup` each timed method has run once, so that plugins are loaded and memory is touched,
+    A subclass is written as asv has it, with ``params``, ``param_names``, ``setup`` and methods ``time_*``. Before its
+    own parameters comes the backend, each that can run here; `setup` finds it as ``self.backend``, and its namespace as
+    ``self.xp``. After `setup` each timed method has run once, so that plugins are loaded and memory is touched,
     and each waits for the device. Beside each stand ``track_*_bytecodes`` and ``track_*_allocated``, which are exact
     where time is noise.
 
@@ -88,8 +88,7 @@ class Benchmark:
             if params and not isinstance(params[0], list | tuple):  # a single parameter, which asv lets stand alone
                 params = (params,)
             names = own.get("param_names", ())
-            backends = registry.load().backends
-            cls.params = (sorted(backends, key=lambda name: (name != registry.default_backend, name)), *params)
+            cls.params = (_backends(), *params)
             cls.param_names = ("backend", *((names,) if isinstance(names, str) else names))
         if "setup" in own:
             cls.setup = _prepared(own["setup"])  # type: ignore[method-assign]  # what a subclass writes is completed
@@ -113,6 +112,12 @@ class Benchmark:
         except BackendUnavailableError as exc:
             raise NotImplementedError(str(exc)) from exc
         self.xp = self.backend.xp
+
+
+def _backends() -> list[str]:
+    """Return the backends that can run here, the default first."""
+    found = [name for name, backend in registry.load().backends.items() if backend.unavailable() is None]
+    return sorted(found, key=lambda name: (name != registry.default_backend, name))
 
 
 # `wraps` lets asv find the source and the parameters of what the subclass wrote.
