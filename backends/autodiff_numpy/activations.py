@@ -183,50 +183,6 @@ def _hard_swish_rule(g: Any, x: Any) -> Any:
 # ---- over an axis ------------------------------------------------------------------------------------------------
 
 
-def _total(t: Any, axis: Any) -> Any:
-    """Sum over `axis`; of half precision in float32, which it stays: the sum may be more than float16 holds."""
-    return t.sum(axis=axis, keepdims=True, dtype=np.float32 if t.dtype == np.float16 else None)
-
-
-def _shifted(x: Any, axis: Any) -> Any:
-    # Whole numbers become floating ones, as they do in `numpy.exp`.
-    return np.subtract(x, x.max(axis=axis, keepdims=True), dtype=np.result_type(x, np.float16))
-
-
-def _softmax(x: Any, *, axis: Any = -1) -> Any:
-    if x.size == 0:
-        return np.zeros_like(x)
-    e = _shifted(x, axis)
-    np.exp(e, out=e)
-    e /= _total(e, axis)
-    return e
-
-
-def _softmax_rule(g: Any, y: Any, axis: Any) -> Any:
-    t = np.multiply(g, y)
-    t -= y * _total(t, axis)
-    return t
-
-
-def _softmin_rule(g: Any, y: Any, axis: Any) -> Any:
-    t = np.multiply(g, y)
-    return np.subtract(y * _total(t, axis), t, out=t)
-
-
-def _log_softmax(x: Any, *, axis: Any = -1) -> Any:
-    if x.size == 0:
-        return np.zeros_like(x)
-    t = _shifted(x, axis)
-    t -= np.log(_total(np.exp(t), axis))
-    return t
-
-
-def _log_softmax_rule(g: Any, y: Any, axis: Any) -> Any:
-    t = np.exp(y)
-    t *= _total(g, axis)
-    return np.subtract(g, t, out=t)
-
-
 def _glu_rule(g: Any, x: Any, axis: int) -> Any:
     half, before = x.shape[axis] // 2, (slice(None),) * (axis % x.ndim)
     first, second = (*before, slice(None, half)), (*before, slice(half, None))
@@ -246,9 +202,6 @@ KERNELS: dict[str, Function] = {
     _PLUGIN + "log_sigmoid": _log_sigmoid,
     _PLUGIN + "silu": _silu,
     _PLUGIN + "mish": _mish,
-    _PLUGIN + "softmax": _softmax,
-    _PLUGIN + "softmin": lambda x, *, axis=-1: _softmax(np.negative(x), axis=axis),
-    _PLUGIN + "log_softmax": _log_softmax,
 }
 
 #: One for each input; they name no more than the op's own.
@@ -268,8 +221,5 @@ RULES: dict[str, tuple[Function, ...]] = {
     _PLUGIN + "mish": (_mish_rule,),
     _PLUGIN + "softsign": (_softsign_rule,),
     _PLUGIN + "tanhshrink": (_tanhshrink_rule,),
-    _PLUGIN + "softmax": (_softmax_rule,),
-    _PLUGIN + "softmin": (_softmin_rule,),
-    _PLUGIN + "log_softmax": (_log_softmax_rule,),
     _PLUGIN + "glu": (_glu_rule,),
 }

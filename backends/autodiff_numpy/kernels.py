@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import multiply, subtract
 
-from autodiff_numpy import activations, indexing
+from autodiff_numpy import activations, indexing, reductions, running
 from autodiff_numpy.selection import keep
 
 __all__ = ["ARRAY_KERNELS", "ARRAY_RULES", "SCALAR_KERNELS", "SCALAR_RULES"]
@@ -74,6 +74,8 @@ ARRAY_KERNELS: dict[str, Kernel] = {
     "autodiff_ops.matmul": operator.matmul,
     "autodiff_ops.getitem": lambda x, *, index: x[index],
     **activations.KERNELS,
+    **reductions.KERNELS,
+    **running.KERNELS,
     "autodiff_ops.setitem": indexing.setitem,
     "autodiff_ops.scatter_add": indexing.scatter_add,
     "autodiff_ops.last_write": indexing.last_write,
@@ -90,4 +92,6 @@ ARRAY_RULES: dict[str, tuple[Kernel, ...]] = {
     "autodiff_ops.minimum": (_where_x2_is_larger, _where_x1_is_larger),
     "autodiff_ops.clip": (_clip_rule,),
     **activations.RULES,
+    **reductions.RULES,
+    **running.RULES,
 }

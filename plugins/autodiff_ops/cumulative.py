@@ -31,14 +31,14 @@ def _along(axis: int, part: slice) -> tuple[Any, ...]:
     return (*(slice(None),) * axis, part, Ellipsis)
 
 
-def _cumulative_sum_vjp(g: Any, axis: Any, include_initial: bool) -> Any:
+def cumulative_sum_vjp(g: Any, axis: Any, include_initial: bool) -> Any:
     axis = _axis("cumulative_sum", axis, g.ndim)
     if include_initial:
         g = g[_along(axis, slice(1, None))]
     return flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis)
 
 
-@linear(transpose=_cumulative_sum_vjp, samples=_SAMPLES)
+@linear(transpose=cumulative_sum_vjp, samples=_SAMPLES)
 def cumulative_sum(xp: Any, x: Any, *, axis: int | None = None, include_initial: bool = False) -> Any:
     """Sums of the first elements along `axis`: of one, of two, and so on; preceded by 0 with `include_initial`.
 
@@ -59,7 +59,7 @@ def cumulative_sum(xp: Any, x: Any, *, axis: int | None = None, include_initial:
     return xp.cumulative_sum(x, axis=axis, include_initial=include_initial)
 
 
-def _cumulative_prod_vjp(g: Any, x: Any, y: Any, axis: Any, include_initial: bool, xp: Any) -> Any:
+def cumulative_prod_vjp(g: Any, x: Any, y: Any, axis: Any, include_initial: bool, xp: Any) -> Any:
     axis = _axis("cumulative_prod", axis, x.ndim)
     size = x.shape[axis]
 
@@ -86,7 +86,7 @@ def _cumulative_prod_vjp(g: Any, x: Any, y: Any, axis: Any, include_initial: boo
     return conj(before, xp) * s
 
 
-@primitive(vjps=(_cumulative_prod_vjp,), samples=_SAMPLES)
+@primitive(vjps=(cumulative_prod_vjp,), samples=_SAMPLES)
 def cumulative_prod(xp: Any, x: Any, *, axis: int | None = None, include_initial: bool = False) -> Any:
     """Products of the first elements along `axis`: of one, of two, and so on; preceded by 1 with `include_initial`.
 

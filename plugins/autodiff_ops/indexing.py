@@ -235,7 +235,7 @@ def _along(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
     )
 
 
-def _take_along_axis_vjp(g: Any, x_shape: Any, indices: Any, axis: int) -> Any:
+def take_along_axis_vjp(g: Any, x_shape: Any, indices: Any, axis: int) -> Any:
     indices = _integers("take_along_axis", indices, _own_xp(indices))
     index = _along(x_shape, indices, normal_axis("take_along_axis", axis, len(x_shape)))
     return scatter_add(g, shape=x_shape, index=index)
@@ -251,7 +251,7 @@ _ALONG = [
 
 
 @primitive(
-    vjps={"x": _take_along_axis_vjp, "indices": None},
+    vjps={"x": take_along_axis_vjp, "indices": None},
     samples=[*_ALONG, Sample((Array((1, 3)), Array((2, 2), 0, 3, "int")))],
 )
 def take_along_axis(xp: Any, x: Any, indices: Any, *, axis: int = -1) -> Any:

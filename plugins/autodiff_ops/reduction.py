@@ -135,7 +135,7 @@ def _others(x: Any, axis: int, xp: Any) -> Any:
     return before * flip(after, axis=axis)
 
 
-def _prod_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+def prod_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     shape = x.shape
     axes = normal_axes("prod", axis, len(shape))
     kept = tuple(i for i in range(len(shape)) if i not in axes)
@@ -149,7 +149,7 @@ def _prod_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
 
 
 @primitive(
-    vjps=(_prod_vjp,),
+    vjps=(prod_vjp,),
     samples=[*_AXES, *_EMPTY, sample((1,)), Sample((Array((2, 3), kind="complex"),), {"axis": 1})],
     method=True,
 )
@@ -230,7 +230,7 @@ def _drop(y: Any, shape: tuple[int, ...], axis: Any, xp: Any) -> Any:
     return xp.reshape(y, tuple(n for i, n in enumerate(shape) if i not in axes))
 
 
-def _logsumexp_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+def logsumexp_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     shape = x.shape
     total = keep(y, shape, axis, keepdims, xp)
     # Of nothing but -inf the sum is -inf: its gradient is 0, where the formula has -inf + inf.
@@ -238,7 +238,7 @@ def _logsumexp_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -
     return keep(g, shape, axis, keepdims, xp) * xp.exp(x - safe)
 
 
-@primitive(vjps=(_logsumexp_vjp,), samples=_AXES, method=True)
+@primitive(vjps=(logsumexp_vjp,), samples=_AXES, method=True)
 def logsumexp(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """``log(sum(exp(x)))`` over `axis`, without overflow: the maximum is taken out first.
 

@@ -17,12 +17,12 @@ _SAMPLES = [
 ]
 
 
-def _sort_vjp(g: Any, x: Any, axis: int, descending: bool) -> Any:
+def sort_vjp(g: Any, x: Any, axis: int, descending: bool) -> Any:
     # Sorted again rather than kept: sorting alone takes a fraction of the time, and needs no memory later.
     return put_along_axis(g, argsort(x, axis=axis, descending=descending), g, axis=axis)
 
 
-@primitive(vjps=(_sort_vjp,), samples=_SAMPLES)
+@primitive(vjps=(sort_vjp,), samples=_SAMPLES)
 def sort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The elements in ascending, or `descending`, order along `axis`.
 

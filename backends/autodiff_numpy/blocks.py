@@ -1,0 +1,139 @@
+"""Large arrays in blocks that fit into a processor's cache, on several threads: NumPy's loops do not hold the GIL.
+
+How an array is cut depends on its shape alone, hence no result depends on the number of threads. Arrays below
+`LARGE` never come here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+__all__ = ["cut", "in_blocks", "is_large", "lanes", "rows", "threads"]
+
+#: From so many elements on an array is worth the trouble.
+LARGE = 131_072
+
+#: Elements in a block: 256 KiB of float32.
+BLOCK = 65_536
+
+#: The least number of neighbouring lanes in a block.
+_WIDTH = 512
+
+#: More threads than these wait for the interpreter, which hands out the blocks.
+_MOST = 8
+
+
+@cache
+def threads() -> int:
+    """Return how many threads work on large arrays.
+
+    That is ``AUTODIFF_NUM_THREADS`` or ``OMP_NUM_THREADS``, else the number of processors that this process may
+    use; at most 8. The environment is read at the first use.
+    """
+    for name in ("AUTODIFF_NUM_THREADS", "OMP_NUM_THREADS"):
+        wanted = os.environ.get(name, "").partition(",")[0].strip()
+        if wanted.isdigit() and int(wanted):
+            return min(int(wanted), _MOST)
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, _MOST)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads() - 1, "autodiff")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def in_blocks(work: Callable[[Any], Any], blocks: Sequence[Any]) -> None:
+    """Call ``work(block)`` for each of `blocks`, which must not depend on each other, in any order.
+
+    The caller works too, and waits only for what others have begun: calls from several threads, or from `work`
+    itself, cannot wait for each other.
+    """
+    count = min(threads(), len(blocks)) - 1
+    if count < 1:
+        for block in blocks:
+            work(block)
+        return
+    waiting = deque(blocks)
+
+    def drain(take: Callable[[], Any]) -> None:
+        while True:
+            try:
+                block = take()
+            except IndexError:
+                return
+            work(block)
+
+    # From both ends: two threads find the halves that they had before still in their caches.
+    helpers = _helpers(count, lambda: drain(waiting.pop))
+    try:
+        drain(waiting.popleft)
+    finally:
+        waiting.clear()  # after an exception the others stop too
+        begun = [helper for helper in helpers if not helper.cancel()]
+        failures = [helper.exception() for helper in begun]
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def _helpers(count: int, task: Callable[[], None]) -> list[Future[None]]:
+    """Start `task` on some threads, each in the caller's context: NumPy's error state is part of it."""
+    try:
+        return [_pool().submit(copy_context().run, task) for _ in range(count)]
+    except RuntimeError:  # the interpreter is shutting down
+        return []
+
+
+def is_large(*arrays: Any) -> bool:
+    """Tell whether arrays may be cut: large, in C order, all float32 or all float64."""
+    first = arrays[0]
+    if first.size < max(LARGE, 1) or first.dtype.char not in "fd":
+        return False
+    return all(type(a) is np.ndarray and a.dtype is first.dtype and a.flags.c_contiguous for a in arrays)
+
+
+def rows(count: int, width: int) -> list[slice]:
+    """Cut `count` rows of `width` elements."""
+    step = max(1, BLOCK // max(width, 1))
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def lanes(shape: tuple[int, ...], axis: Any) -> tuple[int, int, int] | None:
+    """Return ``(before, along, after)``: the sizes of a shape before, along and after `axis`.
+
+    `axis` is an int, a tuple, or None for all; None is returned for axes that are no neighbours, or do not exist.
+    """
+    n = len(shape)
+    given = tuple(range(n)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if not given or not all(isinstance(a, int) and -n <= a < n for a in given):
+        return None
+    axes = sorted(a % n for a in given)
+    if axes[-1] - axes[0] != len(axes) - 1:
+        return None
+    sizes = [1, 1, 1]
+    for i, size in enumerate(shape):
+        sizes[0 if i < axes[0] else 1 if i <= axes[-1] else 2] *= size
+    return sizes[0], sizes[1], sizes[2]
+
+
+def cut(before: int, along: int, after: int) -> list[tuple[slice, slice]]:
+    """Cut lanes across, never along: return pairs of slices of `before` and `after`."""
+    # However long the lanes are, a loop over fewer would cost more to start than to run.
+    width = min(after, max(_WIDTH, BLOCK // max(along, 1)))
+    step = max(1, BLOCK // max(along * width, 1))
+    firsts = [slice(i, min(i + step, before)) for i in range(0, before, step)]
+    lasts = [slice(j, min(j + width, after)) for j in range(0, after, width)]
+    return [(i, j) for i in firsts for j in lasts]

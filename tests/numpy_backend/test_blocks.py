@@ -1,0 +1,202 @@
+"""Blocks and threads: what is cut, by whom it is done, and that nothing is lost on the way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autodiff import Value, ops
+from autodiff_numpy import blocks
+
+
+@pytest.fixture
+def with_threads(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that sets how many threads work, whatever the machine has."""
+
+    def use(count: int) -> None:
+        monkeypatch.setattr(blocks, "threads", lambda: count)
+        blocks._pool.cache_clear()
+
+    yield use
+    blocks._pool.cache_clear()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_each_block_is_done_once(with_threads: Any, count: int) -> None:
+    """Whoever takes it, each block is taken by one."""
+    with_threads(count)
+    done: list[int] = []
+    blocks.in_blocks(done.append, range(1000))
+
+    assert sorted(done) == list(range(1000))
+
+
+def test_several_threads_take_part(with_threads: Any) -> None:
+    """Two blocks that wait for each other both end: they run at the same time."""
+    with_threads(2)
+    meet = threading.Barrier(2, timeout=20)
+    blocks.in_blocks(lambda block: meet.wait(), range(2))
+
+    assert not meet.broken
+
+
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_an_error_in_a_block_arrives(with_threads: Any, where: str) -> None:
+    """The first blocks are the caller's, the last those of helpers; afterwards all goes on."""
+    with_threads(2)
+    bad = 0 if where == "first" else 99
+    met = threading.Barrier(2, timeout=20)
+
+    def work(block: int) -> None:
+        if block in (0, 99):
+            met.wait()
+        if block == bad:
+            raise ValueError("a bad block")
+
+    with pytest.raises(ValueError, match="a bad block"):
+        blocks.in_blocks(work, range(100))
+    done: list[int] = []
+    blocks.in_blocks(done.append, range(10))
+    assert sorted(done) == list(range(10))
+
+
+def test_blocks_may_have_blocks(with_threads: Any) -> None:
+    """A call from within a block waits for nobody who waits for it."""
+    with_threads(2)
+    done: list[tuple[int, int]] = []
+    blocks.in_blocks(lambda i: blocks.in_blocks(lambda j: done.append((i, j)), range(5)), range(5))
+
+    assert sorted(done) == [(i, j) for i in range(5) for j in range(5)]
+
+
+def test_many_callers_share_the_helpers(with_threads: Any) -> None:
+    """Calls from several threads do not wait for each other, and each gets its own result."""
+    with_threads(2)
+    x = np.random.default_rng(0).standard_normal((600, 700)).astype(np.float32)
+    expected = ops.softmax(x)
+    results: list[Any] = []
+    callers = [threading.Thread(target=lambda: results.append(ops.softmax(x))) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+
+    assert len(results) == 8
+    assert all(np.array_equal(y, expected) for y in results)
+
+
+def test_helpers_work_in_the_callers_context(with_threads: Any) -> None:
+    """NumPy's error state, which is part of the context, holds in helpers too."""
+    with_threads(2)
+    seen: list[str] = []
+    met = threading.Barrier(2, timeout=20)
+
+    def work(block: int) -> None:
+        met.wait()
+        seen.append(np.geterr()["over"])
+
+    with np.errstate(over="raise"):
+        blocks.in_blocks(work, range(2))
+
+    assert seen == ["raise", "raise"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"AUTODIFF_NUM_THREADS": "3", "OMP_NUM_THREADS": "1"}, 3),
+        ({"OMP_NUM_THREADS": "2,4"}, 2),
+        ({"OMP_NUM_THREADS": "many"}, None),
+        ({"AUTODIFF_NUM_THREADS": "500"}, 8),
+    ],
+)
+def test_the_environment_says_how_many_threads(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: int | None
+) -> None:
+    """The own variable before the common one, and nonsense is ignored."""
+    for name in ("AUTODIFF_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    alone = blocks.threads.__wrapped__()
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    assert blocks.threads.__wrapped__() == (alone if expected is None else expected)
+
+
+_ENDINGS = {
+    "fork": """
+import os, warnings, numpy as np
+warnings.simplefilter("ignore")  # newer Pythons warn of threads at a fork
+import autodiff
+x = np.ones((1000, 1000)); autodiff.ops.softmax(x)
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if abs(autodiff.ops.softmax(x).sum() - 1000) < 1e-6 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+""",
+    "exit": """
+import atexit, numpy as np, autodiff
+x = np.ones((1000, 1000)); autodiff.ops.softmax(x)
+atexit.register(lambda: print(round(autodiff.ops.softmax(x).sum()) - 1000))
+""",
+}
+
+
+@pytest.mark.parametrize("name", _ENDINGS)
+def test_threads_survive_endings(name: str) -> None:
+    """In a child process, and while the interpreter ends, large arrays are computed all the same."""
+    if name == "fork" and not hasattr(os, "fork"):
+        pytest.skip("this system does not fork")
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDINGS[name]],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "AUTODIFF_NUM_THREADS": "3"},
+    )
+
+    assert done.stdout.split() == ["0"], done.stderr
+
+
+@pytest.mark.parametrize("shape", [(300, 700), (7, 300, 100), (100_000,), (3, 50_000), (50_000, 3), (1000, 1, 200)])
+def test_results_do_not_depend_on_the_number_of_threads(with_threads: Any, shape: tuple[int, ...]) -> None:
+    """Bit for bit: how an array is cut depends on its shape alone."""
+    x = np.random.default_rng(0).uniform(0.9, 1.1, shape).astype(np.float32)
+    calls = [lambda v: v.sum(), *(_along(name, a) for name in _NAMES for a in range(len(shape)))]
+    results = []
+    for count in (1, 2, 3):
+        with_threads(count)
+        values = [(call, Value(x)) for call in calls]
+        outputs = [call(v) for call, v in values]
+        for y in outputs:
+            y.backward(np.ones(y.shape, np.float32))
+        results.append([part for (_, v), y in zip(values, outputs, strict=True) for part in (y.data, v.grad)])
+
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            assert np.array_equal(a, b)
+
+
+_NAMES = (
+    "sum",
+    "mean",
+    "max",
+    "prod",
+    "logsumexp",
+    "softmax",
+    "log_softmax",
+    "cumulative_sum",
+    "cumulative_prod",
+    "sort",
+)
+
+
+def _along(name: str, axis: int) -> Any:
+    return lambda v: ops[name](v, axis=axis)

@@ -1,0 +1,187 @@
+"""Kernels and rules for large arrays: the conformance kit on blocks of a few elements, and special numbers."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autodiff_nn as nn
+from autodiff import Value, ops
+from autodiff.testing import check_op
+from autodiff_numpy import blocks, reductions, running
+
+_OPS = sorted({*reductions.KERNELS, *reductions.RULES, *running.KERNELS, *running.RULES})
+
+
+@pytest.fixture
+def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every array count as large, and cut it into blocks of a few elements."""
+    monkeypatch.setattr(blocks, "LARGE", 1)
+    monkeypatch.setattr(blocks, "BLOCK", 4)
+    monkeypatch.setattr(blocks, "_WIDTH", 2)
+    monkeypatch.setattr(running, "_MANY", 2)
+    monkeypatch.setattr(running, "_LONG", 1)
+
+
+@pytest.mark.usefixtures("tiny_blocks")
+@pytest.mark.parametrize("op_id", _OPS)
+def test_ops_conform_in_tiny_blocks(op_id: str) -> None:
+    """Each sample of each op, cut as small as can be."""
+    check_op(ops[op_id])
+
+
+@pytest.mark.usefixtures("tiny_blocks")
+@pytest.mark.parametrize("op", [nn.layer_norm, nn.cross_entropy_with_logits], ids=lambda op: op.name)
+def test_fused_ops_conform_in_tiny_blocks(op: Any) -> None:
+    """The fused ops of networks cut their rows by the same functions."""
+    check_op(op)
+
+
+def _special(kind: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.5, 1.5, shape)
+    x *= rng.choice([-1, 1], shape)
+    places = rng.random(shape) < 0.01
+    if kind == "ties":
+        x = np.round(x, 1) * 2
+    elif kind == "zeros":
+        x[places] = rng.choice([0.0, -0.0], int(places.sum()))
+    elif kind == "infinities":
+        x[places] = rng.choice([np.inf, -np.inf], int(places.sum()))
+    elif kind == "not a number":
+        x[places] = np.nan
+    elif kind == "tiny":
+        x *= 1e-3
+    elif kind == "huge":
+        x *= 1e3
+    elif kind == "nothing":
+        x[...] = -np.inf
+    return x.astype(dtype)
+
+
+_KINDS = ["plain", "ties", "zeros", "infinities", "not a number", "tiny", "huge", "nothing"]
+_SHAPES = {
+    "rows": ((400, 330), -1),
+    "columns": ((220, 600), 0),
+    "middle": ((10, 50, 300), 1),
+    "narrow": ((60_000, 3), 1),
+    "two axes": ((10, 30, 500), (0, 1)),
+    "long": ((2, 70_000), 1),
+}
+_ONE_AXIS = {"cumulative_sum", "cumulative_prod", "sort", "argsort"}
+_LANES = [op_id for op_id in _OPS if "along_axis" not in op_id]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("place", _SHAPES)
+@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize("op_id", _LANES)
+def test_large_arrays_agree_with_the_generic_kernels_and_rules(op_id: str, kind: str, place: str, dtype: Any) -> None:
+    """NaN, infinities, zeros of both signs, ties, and products that leave the range are what they are elsewhere."""
+    op = ops[op_id]
+    shape, axis = _SHAPES[place]
+    if op.name in _ONE_AXIS and isinstance(axis, tuple):
+        pytest.skip("it works along one axis")
+    x = _special(kind, shape, dtype)
+    v = Value(x)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        y = op(v, axis=axis)
+        expected = op.function(np, x, **{**op.attrs, "axis": axis}) if op.takes_xp else getattr(np, op.name)(x, axis)
+    tolerance = {np.float32: 2e-4, np.float64: 1e-11}[dtype]
+    _compare(np.asarray(y.data if isinstance(y, Value) else y), expected, tolerance)
+    if op.name == "argsort":
+        return
+
+    seed = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+    # The generic rule, given the result that the pass had: a sum in another order differs in its last digit.
+    with np.errstate(all="ignore"):
+        recorded = Value(x)
+        op(recorded, axis=axis).backward(seed, create_graph=True)
+    v.zero_grad()
+    y.backward(seed)
+    _compare(v.grad, recorded.grad.data, tolerance)
+
+
+def _compare(actual: Any, expected: Any, tolerance: float) -> None:
+    assert actual.dtype == expected.dtype
+    assert np.array_equal(np.isnan(actual), np.isnan(expected))
+    finite = np.isfinite(expected)
+    assert np.array_equal(actual[~finite & ~np.isnan(expected)], expected[~finite & ~np.isnan(expected)])
+    # Below the least normal number the order of the factors decides.
+    absolute = tolerance * np.abs(expected[finite]).max(initial=0) + np.finfo(actual.dtype).smallest_normal
+    np.testing.assert_allclose(actual[finite], expected[finite], rtol=tolerance, atol=absolute)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int32])
+def test_orders_are_stable(dtype: Any, kind: str, descending: bool) -> None:
+    """Equal elements, zeros of both signs and NaN among them, keep their order."""
+    with np.errstate(invalid="ignore"):
+        x = _special(kind, (300, 500), np.float32).astype(dtype)
+    for axis in (0, 1):
+        flipped = np.flip(x, axis) if descending else x
+        expected = np.argsort(flipped, axis=axis, stable=True)
+        expected = x.shape[axis] - 1 - np.flip(expected, axis) if descending else expected
+
+        assert np.array_equal(ops.argsort(x, axis=axis, descending=descending), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_gathers_add_up_at_their_places(axis: int, dtype: Any) -> None:
+    """Indices from both ends, many times each."""
+    rng = np.random.default_rng(0)
+    x, g = rng.standard_normal((2, 400, 400)).astype(dtype)
+    places = rng.integers(-400, 400, (400, 400))
+    v = Value(x)
+    y = ops.take_along_axis(v, places, axis=axis)
+    y.backward(g)
+    expected = np.zeros(x.shape)
+    others = np.arange(400)[:, None] if axis == 1 else np.arange(400)
+    np.add.at(expected, (others, places) if axis == 1 else (places, others), g)
+
+    assert np.array_equal(y.data, np.take_along_axis(x, places, axis))
+    np.testing.assert_allclose(v.grad, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_gather_out_of_range_is_refused() -> None:
+    """NumPy's error, as of small arrays."""
+    x = np.ones((400, 400), np.float32)
+    with pytest.raises(Exception, match="out of bounds"):
+        ops.take_along_axis(x, np.full((400, 400), 400), axis=1)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "prod", "logsumexp", "softmax", "cumulative_sum"])
+def test_arrays_that_are_not_in_order(name: str) -> None:
+    """Transposed, strided and read-only arrays give what contiguous ones give."""
+    x = np.random.default_rng(0).uniform(0.9, 1.1, (800, 600))
+    for view in (x.T, x[::2], np.broadcast_to(x[0], (500, 600))):
+        v, w = Value(view), Value(np.ascontiguousarray(view))
+        y, z = ops[name](v, axis=1), ops[name](w, axis=1)
+        seed = np.linspace(0, 1, y.size).reshape(y.shape)
+        y.backward(seed.T.copy().T if seed.ndim > 1 else seed)
+        z.backward(seed)
+
+        np.testing.assert_allclose(y.data, z.data, rtol=1e-12)
+        np.testing.assert_allclose(v.grad, w.grad, rtol=1e-12, atol=1e-12 * np.abs(w.grad).max())
+
+
+@pytest.mark.parametrize("name", ["sum", "max", "prod", "softmax", "logsumexp"])
+@pytest.mark.parametrize("axis", [2, -3, (0, 0), (0, 5)])
+def test_axes_that_do_not_exist_are_refused(name: str, axis: Any) -> None:
+    """Large arrays are no exception."""
+    with pytest.raises(Exception, match=r"axis|axes|dimension"):
+        ops[name](np.ones((400, 400)), axis=axis)
+
+
+def test_rows_are_summed_accurately() -> None:
+    """Of a hundred thousand float32 numbers the sum keeps six digits, as NumPy's own."""
+    x = np.random.default_rng(0).uniform(0, 1, (3, 100_000)).astype(np.float32)
+
+    np.testing.assert_allclose(ops.sum(x, axis=1), x.astype(np.float64).sum(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(ops.sum(x), x.astype(np.float64).sum(), rtol=1e-6)
