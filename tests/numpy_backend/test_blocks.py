@@ -131,13 +131,19 @@ def test_the_environment_says_how_many_threads(
 
 _ENDINGS = {
     "fork": """
-import os, warnings, numpy as np
+import os, threading, warnings, numpy as np
 warnings.simplefilter("ignore")  # newer Pythons warn of threads at a fork
 import autodiff
+from autodiff_numpy.blocks import in_blocks
 x = np.ones((1000, 1000)); autodiff.ops.softmax(x)
+meet = threading.Barrier(2, timeout=20)
 pid = os.fork()
 if pid == 0:
-    os._exit(0 if abs(autodiff.ops.softmax(x).sum() - 1000) < 1e-6 else 1)
+    try:
+        in_blocks(lambda block: meet.wait(), range(2))  # needs two threads
+        os._exit(0 if abs(autodiff.ops.softmax(x).sum() - 1000) < 1e-6 else 1)
+    finally:
+        os._exit(2)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """,
     "exit": """
