@@ -23,19 +23,22 @@ ARROWS = {
     "trees": "",
     "hookspecs": "",
     "graph": "",
-    "standard": "",
+    "compiling": "",
+    "handles": "compiling",
+    "calls": "arguments graph handles modes refusals registry rule",
+    "standard": "handles",
     "refusals": "",
     "arguments": "registry",
     "backend": "samples",
-    "operators": "standard",
+    "operators": "calls compiling handles standard",
     "registry": "backend",
     "hooks": "graph",
     "replacing": "registry",
     "debugging": "graph registry",
-    "value": "graph hooks modes operators registry replacing standard",
-    "rule": "graph registry standard value",
-    "op": "arguments debugging graph modes refusals registry rule value",
-    "declarations": "op rule samples",
+    "value": "graph handles hooks modes operators registry replacing standard",
+    "rule": "graph handles registry standard",
+    "op": "arguments calls debugging graph handles modes refusals registry rule value",
+    "declarations": "handles op rule samples",
     "broadcasting": "declarations samples",
     "seeds": "graph registry value",
     "inspection": "debugging graph registry value",
@@ -60,7 +63,7 @@ ARROWS = {
 }
 
 #: What the core may import of the outside world, beyond the standard library.
-OUTSIDE = {"hookspecs": {"pluggy"}, "plugins": {"pluggy"}, "trees": {"optree"}}
+OUTSIDE = {"hookspecs": {"pluggy"}, "plugins": {"pluggy"}, "trees": {"optree"}, "compiling": {"mypy_extensions"}}
 
 
 def imported(path: Path) -> set[str]:

@@ -69,7 +69,7 @@ def _pull_back(
             if follow is not None:
                 follow(g)
             plan = node.plan
-            edges = node.edges
+            edges = (node.edge1, node.edge2) + node.more  # noqa: RUF005  # see `schedule`
             saved = node.saved
             if node.dtype is not dtype:
                 dtype = node.dtype
@@ -91,12 +91,13 @@ def _pull_back(
                 pulls, g = plan.specialise(pulls, g)
             if unusual:
                 if live is not None:
-                    ends = [edge in live or edge in wanted for edge in edges]
+                    ends = [edge in live or edge in wanted for edge in node.edges]
                     pulls = [pull if end else nothing for end, pull in zip(ends, pulls, strict=True)]
                 saved = plan.lift(node) if record else saved
                 pulls = inspection.checked(node, pulls, g, saved) if checks else pulls
             if not retain:
-                node.edges = ()
+                node.edge1 = node.edge2 = None
+                node.more = ()
                 node.saved = SPENT
             i = 0
             for pull in pulls:  # not a zip: its tuples cost more than the count

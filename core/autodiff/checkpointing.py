@@ -11,7 +11,7 @@ from autodiff import trees
 from autodiff.backward import pull_back
 from autodiff.errors import ArgumentError, GraphError
 from autodiff.forward import push_forward
-from autodiff.graph import Edge, Leaf, Node, next_seq
+from autodiff.graph import Edge, Leaf, Node, make_node, next_seq
 from autodiff.inputs import name_of
 from autodiff.modes import FORWARD, MODE, NO_GRAD, REPLAY, Switch, mode
 from autodiff.registry import registry
@@ -126,7 +126,7 @@ def _record(call: _Call) -> Any:
         return trees.unflatten(treedef, leaves)
     edges = _ends([leaves[i]._edge for i in places], start)
     facts = tuple([(leaves[i].shape, leaves[i].dtype, type(leaves[i]._array)) for i in places])
-    node = Node(_CheckpointPlan(len(edges)), edges, (call, places, edges), facts, SEVERAL, tuple)
+    node = make_node(_CheckpointPlan(len(edges)), edges, (call, places, edges), facts, SEVERAL, tuple)
     for k, i in enumerate(places):
         leaves[i] = wrap(leaves[i]._array, select(node, k, leaves[i]._array))
     return trees.unflatten(treedef, leaves)

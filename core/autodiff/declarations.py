@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autodiff.errors import RegistrationError
+from autodiff.handles import Callee
 from autodiff.op import REQUIRED, Op
 from autodiff.rule import MISSING, RESERVED, Rule
 from autodiff.samples import Unsupported
@@ -233,7 +234,7 @@ def primitive(
     return declare
 
 
-class Composite:
+class Composite(Callee):
     """A function of ops that is registered for its name; its gradient is that of its body."""
 
     kind = "composite"
@@ -245,6 +246,7 @@ class Composite:
     def __init__(
         self, function: Function, samples: Sequence[Any], reference: Any, unsupported: Sequence[Any], method: bool
     ) -> None:
+        self._quick = {}  # hence always called in full
         self.function = function
         self.module, self.plugin, self.name, self.id = _names(function)
         self.takes_xp, self.inputs, self.variadic, self.attrs = _parameters(function)
@@ -262,7 +264,6 @@ class Composite:
     def __call__(self, *args: Any, **attrs: Any) -> Any:
         return self.function(*args, **attrs)
 
-    unary = binary = __call__
     method_call = Op.method_call
     signature = Op.signature
     difference = Op.difference

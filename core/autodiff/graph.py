@@ -26,6 +26,7 @@ __all__ = [
     "Spent",
     "Watch",
     "between",
+    "make_node",
     "next_seq",
     "refuse_spent",
     "schedule",
@@ -77,20 +78,50 @@ class Node:
 
     `shape`, `dtype` and `type` are those of the output, which the cotangent must have; of an op with several
     outputs, `shape` has one such triple for each.
+    Most nodes have one edge or two. They are attributes, and only further ones a tuple: what the garbage collector
+    has to walk through again and again, while a large graph grows, are nodes alone.
     A node whose pass has been run is spent: it has no edges left, and `saved` says why.
     """
 
-    __slots__ = ("dtype", "edges", "plan", "saved", "seq", "shape", "type", "watch")
+    __slots__ = ("dtype", "edge1", "edge2", "more", "plan", "saved", "seq", "shape", "type", "watch")
 
-    def __init__(self, plan: Any, edges: Any, saved: Any, shape: Any, dtype: Any, type: type) -> None:
-        self.plan = plan
-        self.edges = edges
-        self.saved = saved
-        self.shape = shape
-        self.dtype = dtype
-        self.type = type
-        self.seq: int = next_seq()
-        self.watch: Watch | None = None
+    plan: Any
+    edge1: Any
+    edge2: Any
+    more: tuple[Any, ...]
+    saved: Any
+    shape: Any
+    dtype: Any
+    type: Any
+    seq: int
+    watch: Watch | None
+
+    @property
+    def edges(self) -> tuple[Any, ...]:
+        """The nodes and leaves of the inputs that need a gradient."""
+        return tuple([edge for edge in (self.edge1, self.edge2) if edge is not None]) + self.more
+
+    def spend(self, spent: Spent) -> None:
+        """Give up what only a pass needs, because of `spent`."""
+        self.edge1 = self.edge2 = None
+        self.more = ()
+        self.saved = spent
+
+
+def make_node(plan: Any, edges: tuple[Any, ...], saved: Any, shape: Any, dtype: Any, type: Any) -> Node:
+    """Make a node with any number of edges."""
+    node = Node()  # without an `__init__`, which costs more than all the assignments
+    node.plan = plan
+    node.edge1 = edges[0] if edges else None
+    node.edge2 = edges[1] if len(edges) > 1 else None
+    node.more = edges[2:]
+    node.saved = saved
+    node.shape = shape
+    node.dtype = dtype
+    node.type = type
+    node.seq = next_seq()
+    node.watch = None
+    return node
 
 
 class Watch:
@@ -139,7 +170,7 @@ def schedule(roots: Iterable[Edge], floor: int = 0) -> tuple[list[Node], dict[Ed
     found: dict[Edge, Any] = dict.fromkeys(root for root in roots if type(root) is Node)
     order: list[Any] = list(found)
     for node in order:  # grows while it is read
-        for edge in node.edges:
+        for edge in (node.edge1, node.edge2) + node.more:  # noqa: RUF005  # unpacking takes longer than adding ()
             if type(edge) is Node and edge not in found and edge.seq >= floor:
                 found[edge] = None
                 order.append(edge)
@@ -176,5 +207,4 @@ def spend(nodes: Iterable[Node], live: Container[Edge] | None, exc: BaseExceptio
     spent = Spent(f"a backward pass through it failed, {type(exc).__name__}: {exc}. Compute the result again.")
     for node in nodes:
         if live is None or node in live:
-            node.edges = ()
-            node.saved = spent
+            node.spend(spent)

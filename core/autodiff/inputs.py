@@ -9,7 +9,7 @@ from autodiff import trees
 from autodiff.backward import pull_back
 from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError
 from autodiff.forward import push_forward
-from autodiff.graph import Edge, Leaf, Node
+from autodiff.graph import Edge, Leaf, make_node
 from autodiff.modes import FORWARD, MODE, NO_GRAD, TRANSFORM, Switch
 from autodiff.registry import registry
 from autodiff.replacing import boxed
@@ -61,7 +61,7 @@ class Inputs:
         below = leaf._edge if type(leaf) is Value else None
         edge = below if below is not None else Leaf(data.shape, data.dtype, type(data))
         # A node, even for a leaf: inside `f` an argument may be assigned to like any result.
-        return wrap(data, Node(IDENTITY, (edge,), None, data.shape, data.dtype, type(data)))
+        return wrap(data, make_node(IDENTITY, (edge,), None, data.shape, data.dtype, type(data)))
 
     def pull(self, outputs: list[Value], seeds: list[Any], *, retain: bool, unused: str) -> Any:
         """Return the gradients, in the structure of the arguments."""

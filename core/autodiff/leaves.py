@@ -74,7 +74,7 @@ def edge_of(value: Value) -> Edge:
     """Return the edge of one of the Values that a user named as inputs."""
     if type(value) is not Value or value._edge is None:
         raise ArgumentError(f"backward(inputs=...) takes Values that need a gradient; it was given {value!r:.80}")
-    return value._edge
+    return value._edge  # type: ignore[no-any-return]  # a Handle holds Any
 
 
 def of(value: Value) -> Leaf:

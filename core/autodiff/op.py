@@ -1,7 +1,7 @@
 """`Op`: one operation, its kernel and its rules; calling it runs the kernel and records a `Node`.
 
-Three call paths do the same thing: `Op.unary` and `Op.binary` for one or two arrays without attributes, which
-is what operators are, and `Op.__call__` for everything.
+`Op.__call__` serves every call. Those of one or two arrays without attributes, operators above all, it leaves to
+the short paths of `calls` as soon as it has found the kernel.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from autodiff.arguments import admit, convert
+from autodiff.calls import binary, unary
 from autodiff.debugging import remember
 from autodiff.errors import (
     ArgumentTypeError,
@@ -20,23 +21,21 @@ from autodiff.errors import (
     RuleError,
     nearest,
 )
-from autodiff.graph import Node, next_seq
+from autodiff.graph import make_node
+from autodiff.handles import Callee, unwrap, wrap
 from autodiff.modes import DEBUG, FORWARD, NO_GRAD, REPLAY, mode
 from autodiff.refusals import refuse
 from autodiff.registry import PYTHON_SCALARS, registry
-from autodiff.rule import BOTH, FIRST, MISSING, NOTHING, OUTPUT, SECOND, SEVERAL, Plan, select
-from autodiff.value import Value, unwrap, wrap
+from autodiff.rule import MISSING, SEVERAL, Plan, select
+from autodiff.value import Value
 
 __all__ = ["REQUIRED", "Op", "ops_of"]
 
 #: The default of an attribute that has none.
 REQUIRED: Any = object()
 
-_SPECIAL = NO_GRAD | DEBUG | FORWARD
-_new = object.__new__
 
-
-class Op:
+class Op(Callee):
     """One operation of arrays: immutable, callable, registered under ``plugin.name``.
 
     Made by the declarations `elementwise`, `linear`, `primitive`; not by hand.
@@ -55,8 +54,7 @@ class Op:
         The rules.
     """
 
-    # What the short paths read; a slot is found faster than an entry of the dict that holds the declaration.
-    __slots__ = ("__dict__", "__weakref__", "_quick", "_short_plans")
+    __slots__ = ("__dict__", "__weakref__")
 
     def __init__(self, **fields: Any) -> None:
         self.id: str
@@ -90,113 +88,22 @@ class Op:
         self.own_vjp_kernels: dict[str, Any] = {}
         self.replaces = False  # whether it took its id from another op
         self._plans: dict[tuple[int, int, bool], Plan] = {}
-        self._short_plans: list[Any] = [None] * 4
+        self._short_plans = [None] * 4
         # An op of at most two inputs and no attributes: called through the short paths.
         self._short = not (self.attrs or self.residuals or self.variadic or self.joint_vjp) and len(self.inputs) < 3
         # What the short paths look up; empty for other ops, so that these find nothing there.
-        self._quick: dict[Any, Any] = {}
+        self._quick = {}
 
     # ---- calling ----------------------------------------------------------------------------------------
-
-    def unary(self, a: Any) -> Any:
-        """Apply to one array, without attributes."""
-        if type(a) is not Value:
-            return self(a)
-        x = a._array
-        kernel = self._quick.get(type(x))
-        if kernel is None:
-            return self(a)
-        try:
-            y = kernel(x)
-        except Exception as exc:
-            refuse(self, exc, (x,), {})
-        edge = a._edge
-        if edge is None or mode() & _SPECIAL:
-            return self._record((x,), (edge,), y, (), {})
-        plan = self._short_plans[1] or self._plan(1, 1)
-        keep = plan.keep
-        if keep == OUTPUT:
-            saved = y
-        elif keep == FIRST:
-            saved = x
-        elif keep == NOTHING:
-            saved = None
-        else:
-            return self._record((x,), (edge,), y, (), {})
-        value = _new(Value)
-        value._array = y
-        value._edge = Node(plan, (edge,), saved, y.shape, y.dtype, type(y))
-        return value
-
-    def binary(self, a: Any, b: Any) -> Any:
-        """Apply to two arrays, without attributes: the path of every operator."""
-        edge1 = edge2 = None
-        if type(a) is Value:
-            x1 = a._array
-            edge1 = a._edge
-        else:
-            x1 = a if type(a) in PYTHON_SCALARS else admit(self, a)
-        if type(b) is Value:
-            x2 = b._array
-            edge2 = b._edge
-        else:
-            x2 = b if type(b) in PYTHON_SCALARS else admit(self, b)
-        t = type(x1)
-        kernel = self._quick.get(t if t is type(x2) else (t, type(x2)))
-        if kernel is None:
-            return self(a, b)
-        try:
-            y = kernel(x1, x2)
-        except Exception as exc:
-            refuse(self, exc, (x1, x2), {})
-        edges: tuple[Any, ...]
-        if edge1 is not None:
-            if edge2 is not None:
-                mask = 3
-                edges = (edge1, edge2)
-            else:
-                mask = 1
-                edges = (edge1,)
-        elif edge2 is not None:
-            mask = 2
-            edges = (edge2,)
-        else:
-            return wrap(y, None) if type(a) is Value or type(b) is Value else y
-        plan = self._short_plans[mask] or self._plan(mask, 2)
-        keep = plan.keep
-        if keep == NOTHING:
-            saved: Any = None
-        elif keep == BOTH:
-            saved = (x1, x2)
-        elif keep == SECOND:
-            saved = x2
-        elif keep == FIRST:
-            saved = x1
-        else:
-            return self._record((x1, x2), (edge1, edge2), y, (), {})
-        if mode() & _SPECIAL:
-            return self._record((x1, x2), (edge1, edge2), y, (), {})
-        value = _new(Value)
-        value._array = y
-        value._edge = node = _new(Node)
-        node.plan = plan
-        node.edges = edges
-        node.saved = saved
-        node.shape = y.shape
-        node.dtype = y.dtype
-        node.type = type(y)
-        node.seq = next_seq()
-        node.watch = None
-        return value
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
         if not attrs and self._short and len(args) == len(self.inputs):
             # The short paths come back here only for what they do not know yet.
             if len(args) == 2:
                 if self._key([unwrap(a) for a in args]) in self._quick:
-                    return self.binary(*args)
+                    return binary(self, *args)
             elif type(args[0]) is Value and type(args[0]._array) in self._quick:
-                return self.unary(args[0])
+                return unary(self, args[0])
         if len(args) != len(self.inputs) and (self.variadic is None or len(args) < len(self.inputs)):
             raise ArgumentTypeError(
                 f"{self.id!r} takes {len(self.inputs)} arrays by position, {self.signature}; it was given {len(args)}. "
@@ -246,11 +153,11 @@ class Op:
         saved = plan.collect(xs, tuple(y) if several else y, residuals, attrs, self._backend(xs))
         kept = tuple([edges[i] for i in plan.wrt])
         if not several:
-            node = Node(plan, kept, saved, y.shape, y.dtype, type(y))
+            node = make_node(plan, kept, saved, y.shape, y.dtype, type(y))
             if mode() & DEBUG:
                 remember(node)
             return wrap(y, node)
-        node = Node(plan, kept, saved, tuple([(out.shape, out.dtype, type(out)) for out in y]), SEVERAL, tuple)
+        node = make_node(plan, kept, saved, tuple([(out.shape, out.dtype, type(out)) for out in y]), SEVERAL, tuple)
         if mode() & DEBUG:
             remember(node)
         return tuple(

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any
 
 from autodiff.errors import RegistrationError, RuleError
-from autodiff.graph import Node
+from autodiff.graph import Node, make_node
+from autodiff.handles import Handle, wrap
 from autodiff.registry import registry
 from autodiff.standard import standard
-from autodiff.value import Value, wrap
 
 __all__ = [
     "IDENTITY",
@@ -331,7 +331,7 @@ def _namespace(g: Any) -> Any:
     """Return the ``xp`` of a rule: the library of its cotangent, or `autodiff.numpy` if that is a Value."""
     if type(g) is tuple:
         g = next(part for part in g if part is not None)
-    if type(g) is Value:
+    if isinstance(g, Handle):
         own: Any = registry.backend_of(type(g._array))
         return registry.recorded_xp(own)
     own = registry.backend_of(type(g))
@@ -416,12 +416,12 @@ SELECT = Plan(_Internal("select"), 1, 1)
 
 def select(node: Node, index: int, output: Any) -> Node:
     """Make the edge of one output of a node that has several."""
-    return Node(SELECT, (node,), index, output.shape, output.dtype, type(output))
+    return make_node(SELECT, (node,), index, output.shape, output.dtype, type(output))
 
 
 def place(cotangents: dict[Any, Any], node: Node, g: Any) -> None:
     """Put the cotangent of one output of several into its place in the list of them."""
-    several = node.edges[0]
+    several = node.edge1
     places = cotangents.get(several) or [None] * len(several.shape)
     before = places[node.saved]
     places[node.saved] = g if before is None else before + g

@@ -8,23 +8,23 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from autodiff.errors import PluginError
+from autodiff.handles import Callee
 
 __all__ = ["Standard", "standard"]
 
 
-class Missing:
+class Missing(Callee):
     """Stands for a standard op whose plugin is not loaded; says so when it is called."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._quick = {}
 
     def __call__(self, *args: Any, **attrs: Any) -> NoReturn:
         raise PluginError(
             f"The standard op {self.name!r} is not registered: the plugin that brings it, shipped with autodiff, "
             f"is disabled or failed to load. `autodiff plugins` shows which."
         )
-
-    unary = binary = __call__
 
 
 class Standard:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from autodiff import handles
 from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, GraphError, UnknownOpError, nearest
 from autodiff.graph import Cell, Edge, Leaf, Node
+from autodiff.handles import unwrap
 from autodiff.hooks import Hook, watch
 from autodiff.modes import NO_GRAD, mode
 from autodiff.operators import Operators
@@ -66,7 +68,7 @@ class Value(Operators):
     12.0 7.0
     """
 
-    __slots__ = ("__weakref__", "_array", "_cell", "_edge")
+    __slots__ = ("__weakref__",)
 
     def __init_subclass__(cls) -> None:
         raise ArgumentTypeError(
@@ -83,9 +85,9 @@ class Value(Operators):
     ) -> None:
         if type(data) is Value:
             data = _converted(data, dtype, backend)
-            self._array: Any = data._array
-            self._edge: Edge | None = data._edge if requires_grad is not False else None
-            self._cell: Cell | None = data._find_cell()
+            self._array = data._array
+            self._edge = data._edge if requires_grad is not False else None
+            self._cell = data._find_cell()
             if requires_grad and self._edge is None:
                 self._edge = self._new_leaf()
             return
@@ -450,20 +452,8 @@ class Value(Operators):
         return numpy_protocols.namespace()
 
 
-_new = object.__new__
-
-
-def wrap(data: Any, edge: Edge | None) -> Value:
-    """Make a handle without looking at what it holds."""
-    value = _new(Value)
-    value._array = data
-    value._edge = edge
-    return value
-
-
-def unwrap(obj: Any) -> Any:
-    """Return the raw data of a Value; anything else as it is."""
-    return obj._array if type(obj) is Value else obj
+handles.value_type = Value
+wrap: Callable[[Any, Edge | None], Value] = handles.wrap
 
 
 def plain_index(index: Any) -> tuple[Any, ...]:
