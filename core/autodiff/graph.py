@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 from weakref import ref
 
+from autodiff.compiling import mypyc_attr
 from autodiff.errors import GraphError
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
 next_seq = count(1).__next__
 
 
+@mypyc_attr(native_class=False)  # those have no weak references
 class Cell:
     """Holds a gradient. The handles of a leaf own it, and the leaf refers to it weakly.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from autodiff.compiling import mypyc_attr
 
-__all__ = ["Callee", "Handle", "unwrap", "wrap"]
+__all__ = ["Callee", "Handle", "make_values_of", "unwrap", "wrap"]
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -40,14 +40,20 @@ class Callee:
     _short_plans: list[Any]
 
 
-#: `Value`, which hands itself over.
-value_type: Any = Handle
+_value: Any = Handle
 _new: Any = Handle.__new__
+
+
+def make_values_of(value_type: Any) -> None:
+    """Let `wrap` make instances of `value_type`, which is `Value`."""
+    global _new, _value  # noqa: PLW0603  # read at every call of an op
+    _value = value_type
+    _new = value_type.__new__
 
 
 def wrap(data: Any, edge: Any) -> Any:
     """Make a `Value` without looking at what it holds."""
-    value: Handle = _new(value_type)
+    value: Handle = _new(_value)
     value._array = data
     value._edge = edge
     return value

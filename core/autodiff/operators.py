@@ -29,7 +29,6 @@ class Operators(Handle):
     """What `Value` does by operators and methods; the ops return Values."""
 
     __slots__ = ()
-    __hash__ = object.__hash__  # by identity: `==` compares elements
 
     # fmt: off
     # Any, and not Value, because the table is filled when plugins load.

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from autodiff.compiling import mypyc_attr, returns_its_argument
 from autodiff.errors import RegistrationError, RuleError
 from autodiff.graph import Node, make_node
 from autodiff.handles import Handle, wrap
@@ -137,6 +138,7 @@ def forward_sources(op: Any, wrt: tuple[int, ...]) -> set[tuple[Any, ...]]:
     return {s for rule in rules if isinstance(rule, Rule) for s in rule.sources if s[0] not in _NOT_SAVED}
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Plan:
     """How one op is differentiated with respect to some of its inputs.
 
@@ -358,19 +360,10 @@ def make_pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool,
         # The most frequent shapes of all: spare them a call, or two.
         function: Any = rule.function
         place = where[rule.sources[0]]
-        if _returns_its_argument(function):
+        if returns_its_argument(function):
             return (lambda g, saved: g * saved) if single else lambda g, saved: g * saved[place]
         return (lambda g, saved: g * function(saved)) if single else lambda g, saved: g * function(saved[place])
     return lambda g, saved: g * derivative(g, saved)
-
-
-def _returns_its_argument(function: Any) -> bool:
-    """Tell whether `function` is ``lambda x: x``, the partial derivative of a product."""
-    code = getattr(function, "__code__", None)
-    return code is not None and code.co_code == _ARGUMENT.co_code and code.co_freevars == () == code.co_cellvars
-
-
-_ARGUMENT = (lambda x: x).__code__
 
 
 def nothing(g: Any, saved: Any) -> None:
@@ -390,6 +383,10 @@ def _conj(p: Any) -> Any:
     return p.conjugate() if isinstance(p, int | float | complex) else standard.conj(p)
 
 
+def _unchanged(g: Any) -> Any:
+    return g
+
+
 class _Internal:
     """Stands where an op would, for nodes that the engine makes itself."""
 
@@ -403,7 +400,7 @@ class _Internal:
         self.broadcasts = self.multiplies = False
         self.residuals: tuple[str, ...] = ()
         self.attrs: dict[str, Any] = {}
-        self.vjps = (Rule(self, lambda g: g, "vjp"),)
+        self.vjps = (Rule(self, _unchanged, "vjp"),)
 
 
 #: The plan of a node that passes its cotangent on: transforms differentiate for such a node of their own.

@@ -69,6 +69,7 @@ class Value(Operators):
     """
 
     __slots__ = ("__weakref__",)
+    __hash__ = object.__hash__  # by identity: `==` compares elements
 
     def __init_subclass__(cls) -> None:
         raise ArgumentTypeError(
@@ -452,7 +453,7 @@ class Value(Operators):
         return numpy_protocols.namespace()
 
 
-handles.value_type = Value
+handles.make_values_of(Value)
 wrap: Callable[[Any, Edge | None], Value] = handles.wrap
 
 
