@@ -25,7 +25,7 @@ def _compare(op: Any, value: Any, other: Any) -> Any:
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Operators(Handle):
+class Operators(Handle):  # noqa: PLW1641  # Value has the hash: mypyc cannot assign one
     """What `Value` does by operators and methods; the ops return Values."""
 
     __slots__ = ()
