@@ -1,7 +1,7 @@
 """A second backend for tests, over array_api_strict: it forbids whatever the array API standard does not promise.
 
-It needs neither CuPy nor a GPU, shares no type with NumPy and refuses to mix with it, so that a core that
-quietly relies on NumPy fails here.
+Its arrays live on ``device1``, which array_api_strict keeps apart from the host: it shares no type with NumPy, refuses
+to mix with it, and converts to it only on request. It needs neither CuPy nor a GPU.
 """
 
 from __future__ import annotations
@@ -11,41 +11,30 @@ from typing import Any
 import array_api_strict as strict
 import numpy as np
 
-from autodiff.extend import ArgumentTypeError, Backend
+from autodiff_array_api import ArrayAPIBackend
 
-__all__ = ["Array", "StrictBackend", "strict_array"]
+__all__ = ["DEVICE", "Array", "StrictBackend", "strict_array"]
 
 Array = type(strict.asarray(0.0))
+DEVICE = strict.Device("device1")
 
 
-class StrictBackend(Backend):
+class StrictBackend(ArrayAPIBackend):
     """Arrays of array_api_strict, with the generic kernels and rules alone."""
 
     name = "strict"
+    library = "array_api_strict"
+    arrays = ("array_api_strict._array_object.Array",)
+    home = "device1"
+    host = strict.Device("CPU_DEVICE")
 
-    def recognises(self, array_type: type) -> bool:
-        return issubclass(array_type, Array)
+    def device(self, array: Any) -> str:
+        return str(array.device).split("'")[1]
 
-    @property
-    def xp(self) -> Any:
-        return strict
-
-    def asarray(self, obj: Any, *, dtype: Any = None, device: str | None = None) -> Any:
-        wanted = None if dtype is None else self.dtype(dtype)
-        try:
-            if isinstance(obj, Array):
-                return obj if wanted in (None, obj.dtype) else strict.astype(obj, wanted)
-            host = np.asarray(obj)
-            if isinstance(obj, int | float | list | tuple) and host.dtype.kind in "iu":
-                host = host.astype(np.float64)
-            return strict.asarray(host, dtype=wanted)
-        except (TypeError, ValueError) as exc:
-            raise ArgumentTypeError(f"Cannot make a strict array of {obj!r:.60}: {exc}") from exc
-
-    def to_numpy(self, array: Any) -> Any:
-        return np.array(array._array)
+    def device_named(self, name: str) -> Any:
+        return strict.Device(name)
 
 
 def strict_array(obj: Any) -> Any:
     """Return a strict array of a NumPy array or nested list."""
-    return strict.asarray(np.asarray(obj))
+    return strict.asarray(np.asarray(obj), device=DEVICE)

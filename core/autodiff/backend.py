@@ -40,6 +40,8 @@ class Backend(ABC):
     #: What is known not to work on it, for the conformance kit: `Unsupported` with the id of an `op` each, or
     #: without for all.
     unsupported: tuple[Unsupported, ...] = ()
+    #: Whether arrays can be written to; where not, nobody can spoil a gradient.
+    writable: bool = True
     #: Types of immutable 0-d results that the library returns in place of arrays (NumPy's scalars).
     #: They may stay inside graphs; the user is always handed the 0-d array that `box` makes of them.
     scalar_types: tuple[type, ...] = ()

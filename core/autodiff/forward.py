@@ -156,6 +156,7 @@ def _transposed(plan: Plan) -> Push:
         if plan.special:
             pulls, g = plan.specialise(pulls, g)
         roots, seeds = [], []
+        saved = saved if record else plan.constants(saved)
         for t, pull in zip(ts, pulls, strict=True):
             q = None if t is None else pull(g, saved)
             if q is not None and type(q) is not Value:

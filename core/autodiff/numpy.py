@@ -197,8 +197,10 @@ class _Recorded:
             found = _about(name, self._backend)
         elif _own(name) is not None:
             found = _own(name)
-        elif _standard_op(name) is None and _constant(name, self._backend) is not _ABSENT:
-            found = _constant(name, self._backend)
+        elif _standard_op(name) is None and name not in FUNCTIONS:
+            found = _constant(name, self._backend)  # never the default backend's, whose dtypes are others
+            if found is _ABSENT:
+                raise _unknown(name)
         else:
             found = __getattr__(name)
         setattr(self, name, found)

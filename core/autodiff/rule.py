@@ -277,6 +277,18 @@ class Plan:
         ]
         return saved[0] if single else tuple(saved)
 
+    def constants(self, saved: Any) -> Any:
+        """Return what a node saved, its inputs and output as Values that need no gradient.
+
+        A rule on Values then meets them as in a recorded pass: some libraries do not make way in ``array * value``.
+        """
+        if self.keep == NOTHING:
+            return None
+        if self.keep != GENERAL:
+            return tuple(map(_constant, saved)) if self.keep == BOTH else _constant(saved)
+        kept = zip(self.slots, saved, strict=True)
+        return tuple([_constant(item) if slot[0] in ("x", "xs", "y") else item for slot, item in kept])
+
     def _lift_one(self, slot: Any, item: Any, node: Node) -> Any:
         edges = dict(zip(self.wrt, node.edges, strict=True))
         match slot[0]:
@@ -289,6 +301,14 @@ class Plan:
                     return tuple([wrap(y, select(node, i, y)) for i, y in enumerate(item)])
                 return wrap(item, node)
         return item
+
+
+def _constant(item: Any) -> Any:
+    """Return arrays of numbers that could have a gradient as Values without one; anything else as it is."""
+    if type(item) is tuple:
+        return tuple(map(_constant, item))
+    own = registry.backend_of(type(item))
+    return wrap(item, None) if own is not None and registry.kind(item.dtype, own) in ("float", "complex") else item
 
 
 def _fact(name: str, backend: Any) -> Callable[[Any], Any]:

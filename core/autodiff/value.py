@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from math import prod
 from typing import Any
 
 from autodiff import handles
@@ -93,10 +94,8 @@ class Value(Operators):
                 self._edge = self._new_leaf()
             return
         self._array, own = registry.asarray(data, dtype=dtype, backend=backend)
-        kind = registry.kind(self._array.dtype, own)
-        if requires_grad is None:
-            requires_grad = kind in ("float", "complex")
-        self._edge = self._new_leaf() if requires_grad else None
+        floating = registry.kind(self._array.dtype, own) in ("float", "complex")
+        self._edge = self._new_leaf() if (floating if requires_grad is None else requires_grad) else None
 
     def _new_leaf(self) -> Leaf:
         data = self._array
@@ -184,7 +183,7 @@ class Value(Operators):
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self._array.size  # type: ignore[no-any-return]  # see shape
+        return prod(self._array.shape)  # PyTorch's tensors have a method of that name
 
     @property
     def dtype(self) -> Any:

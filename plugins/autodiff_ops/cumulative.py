@@ -69,10 +69,10 @@ def cumulative_prod_vjp(g: Any, x: Any, y: Any, axis: Any, include_initial: bool
     def later(z: Any, steps: int) -> Any:
         return xp.concat((part(z, steps), xp.zeros_like(part(z, 0, steps))), axis=axis)
 
+    if size == 0:
+        return xp.zeros_like(x)
     if include_initial:
         g, before = part(g, 1), part(y, 0, -1)
-    elif size == 0:
-        return g
     else:
         before = xp.concat((xp.ones_like(part(x, 0, 1)), part(y, 0, -1)), axis=axis)
     # With s[i] the sum over j >= i of g[j] times the product of the elements between i and j, the gradient is

@@ -59,7 +59,7 @@ def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
 
 
 @linear(
-    transpose=lambda g, index, xp: g[index],
+    transpose=lambda g, index: getitem(g, index=index),
     samples=[
         sample((3,), shape=(4, 3), index=(1,)),
         sample((4, 3), shape=(4, 3), index=(_ROWS,)),
@@ -91,7 +91,7 @@ def _setitem_vjp_x(g: Any, index: Any, xp: Any) -> Any:
 
 
 def _setitem_vjp_value(g: Any, value_shape: Any, index: Any, x_shape: Any, xp: Any) -> Any:
-    read = g[index]
+    read = getitem(g, index=index)
     if not _is_basic(index):
         # Of several writes to one place only the last counts.
         read = xp.where(last_write(g, index=index), read, 0.0)
@@ -281,7 +281,7 @@ def _put_along_axis_vjp_values(g: Any, values_shape: Any, indices: Any, axis: in
     indices = _integers("put_along_axis", indices, _own_xp(indices))
     index = _along(g.shape, indices, normal_axis("put_along_axis", axis, len(g.shape)))
     # Of several writes to one place only the last counts.
-    return _sum_to(xp.where(last_write(g, index=index), g[index], 0.0), values_shape, xp)
+    return _sum_to(xp.where(last_write(g, index=index), getitem(g, index=index), 0.0), values_shape, xp)
 
 
 @primitive(

@@ -23,7 +23,8 @@ def dropout(xp: Any, x: Any, *, p: float = 0.5, generator: Any = None) -> Any:
     p : float
         Probability of dropping, from 0 to 1.
     generator : Generator of the backend, optional
-        ``numpy.random.default_rng(seed)`` for NumPy; a fresh one, seeded by the system, by default.
+        ``numpy.random.default_rng(seed)`` for NumPy, and for libraries that have no such thing; a fresh one, seeded by
+        the system, by default.
 
     Raises
     ------
@@ -43,7 +44,18 @@ def dropout(xp: Any, x: Any, *, p: float = 0.5, generator: Any = None) -> Any:
     """
     if not 0 <= p <= 1:
         raise ArgumentError(f"dropout: p is the probability of dropping, from 0 to 1; it was given {p!r}")
-    generator = generator if generator is not None else xp.random.default_rng()
+    if generator is None:
+        generator = _fresh(xp)
     keep = generator.random(x.shape) >= p
     mask = xp.astype(xp.asarray(keep), x.dtype) / (1 - p if p < 1 else 1)
     return x * mask, mask
+
+
+def _fresh(xp: Any) -> Any:
+    """Return a generator of the library, or NumPy's where it has none of that kind."""
+    own: Any = getattr(xp, "random", None)
+    if hasattr(own, "default_rng"):
+        return own.default_rng()
+    import numpy as np
+
+    return np.random.default_rng()

@@ -60,6 +60,9 @@ def var(xp: Any, x: Any, *, axis: Any = None, correction: float = 0.0, keepdims:
     if is_half(x, xp):
         wide = xp.astype(x, xp.float32)
         return xp.astype(xp.var(wide, axis=axis, correction=correction, keepdims=keepdims), x.dtype)
+    if xp.isdtype(x.dtype, "complex floating"):  # for which the standard has no var
+        parts = [xp.var(p, axis=axis, correction=correction, keepdims=keepdims) for p in (xp.real(x), xp.imag(x))]
+        return parts[0] + parts[1]
     return xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
 
 
@@ -89,6 +92,8 @@ def std(xp: Any, x: Any, *, axis: Any = None, correction: float = 0.0, keepdims:
     if is_half(x, xp):
         wide = xp.astype(x, xp.float32)
         return xp.astype(xp.std(wide, axis=axis, correction=correction, keepdims=keepdims), x.dtype)
+    if xp.isdtype(x.dtype, "complex floating"):
+        return xp.sqrt(var.function(xp, x, axis=axis, correction=correction, keepdims=keepdims))
     return xp.std(x, axis=axis, correction=correction, keepdims=keepdims)
 
 

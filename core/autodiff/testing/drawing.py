@@ -110,8 +110,7 @@ def _strided(array: Any, backend: Any) -> Any:
 def _reversed(array: Any, backend: Any) -> Any:
     if array.ndim == 0:
         return _plain(array, backend)
-    backwards = (slice(None, None, -1),) * array.ndim
-    return backend.asarray(np.ascontiguousarray(array[backwards]))[backwards]
+    return backend.xp.flip(backend.asarray(np.ascontiguousarray(np.flip(array))))
 
 
 def _fortran(array: Any, backend: Any) -> Any:

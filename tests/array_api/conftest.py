@@ -1,0 +1,8 @@
+"""Make ``strict_backend`` importable from this folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
