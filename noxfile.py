@@ -24,9 +24,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests, without the slow ones."""
+    """Run the tests, without the slow ones, and the notebooks."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "--nbmake", "docs/notebooks")
 
 
 @nox.session(default=False)

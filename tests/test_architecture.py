@@ -44,6 +44,7 @@ ARROWS = {
     "inspection": "debugging graph registry value",
     "projection": "broadcasting graph registry rule standard value",
     "leaves": "graph inspection modes registry value",
+    "drawing": "graph value",
     "devices": "registry value",
     "backward": "devices graph inspection leaves modes projection registry rule seeds value",
     "forward": "backward broadcasting devices graph modes registry rule standard value",
@@ -58,7 +59,7 @@ ARROWS = {
     "numpy": "backend broadcasting creation registry spellings standard value",
     "plugins": "hookspecs registry",
     "extend": "backend declarations hookspecs op registry samples",
-    "__init__": "backward broadcasting checkpointing custom derivatives modes numpy ops plugins registry standard"
+    "__init__": "backward broadcasting checkpointing custom derivatives drawing modes numpy ops plugins registry standard"
     " transforms value",
 }
 

@@ -17,6 +17,7 @@ from autodiff import value as _value
 from autodiff.checkpointing import checkpoint
 from autodiff.custom import approximate_gradient, custom_gradient
 from autodiff.derivatives import elementwise_grad, hessian, holomorphic_grad, hvp, jacobian, stop_gradient
+from autodiff.drawing import to_dot
 from autodiff.errors import AutodiffError
 from autodiff.modes import debug, enable_grad, is_grad_enabled, no_grad
 from autodiff.ops import ops
@@ -45,6 +46,7 @@ __all__ = [
     "no_grad",
     "ops",
     "stop_gradient",
+    "to_dot",
     "value_and_grad",
     "vjp",
 ]
