@@ -169,11 +169,23 @@ def large(name: str, libraries: dict[str, Any], rounds: int) -> Iterator[str]:
         own, other = (f"{1e3 * median(times):.2f} ms" for times in zip(*pairs, strict=True))
         values = [a / b for a, b in pairs]
         ratios.append(median(values))
-        yield line(name, row.text, own, "torch", other, values, 0.5 if name == "L3" else 3.0)
+        yield line(name, row.text, own, "torch", other, values, arrays.MUST[name])
     if len(ratios) > 1:
         mean = float(np.exp(np.log(ratios).mean()))
         verdict = "met" if mean <= 1 else "**missed**"
         yield f"| {name} | geometric mean | | torch | | {mean:.2f} | | 1.00 | {verdict} |"
+
+
+def held(libraries: dict[str, Any]) -> Iterator[str]:
+    """Count M1: array bytes above the inputs at the peak of L1 to L4, over PyTorch's saved tensors and gradients."""
+    if "torch" not in libraries:
+        return
+    for name in ("L1", "L2", "L3", "L4"):
+        ours, theirs = arrays.count(name)
+        ratio, must = ours / theirs, arrays.MUST["M1"]
+        verdict = "met" if ratio <= must else "**missed**"
+        sizes = f"{ours / 2**20:.1f} MiB | torch | {theirs / 2**20:.1f} MiB"
+        yield f"| M1 | bytes of {name} | {sizes} | {ratio:.2f} | | {must:.2f} | {verdict} |"
 
 
 _FIRST_OP = """
@@ -242,7 +254,7 @@ def machine(versions: dict[str, str]) -> str:
 def main() -> None:
     """Measure the rows that were asked for, all by default."""
     parser = argparse.ArgumentParser(prog="python -m asv_bench.peers", description="Compare autodiff with its peers.")
-    names = [*ROWS, *arrays.ROWS, "S5", "G1"]
+    names = [*ROWS, *arrays.ROWS, "M1", "S5", "G1"]
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(names)}; all by default")
     parser.add_argument("--turn", nargs=2, metavar=("ROW", "LIBRARY"), help="print the seconds of one run, no table")
     parser.add_argument("--rounds", type=int, default=21, help="turns of each, at least 11; %(default)s by default")
@@ -261,6 +273,8 @@ def main() -> None:
             lines = importing(args.rounds)
         elif name == "G1":
             lines = scaling(libraries, args.rounds)
+        elif name == "M1":
+            lines = held(libraries)
         elif name in arrays.ROWS:
             lines = large(name, libraries, args.rounds)
         else:
