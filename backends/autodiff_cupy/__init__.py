@@ -150,7 +150,7 @@ class CupyBackend(Backend):
     def beside(self, array: Any, like: Any) -> Any:
         return self.to_device(array, self.device(like))
 
-    def add(self, a: Any, b: Any) -> Any:
+    def add(self, a: Any, b: Any, *, alone: bool = False) -> Any:
         with a.device:
             return a + b
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cut", "in_blocks", "is_large", "lanes", "rows", "threads"]
+__all__ = ["by_elements", "cut", "in_blocks", "is_large", "lanes", "rows", "threads"]
 
 #: From so many elements on an array is worth the trouble.
 LARGE = 131_072
@@ -103,6 +103,14 @@ def is_large(*arrays: Any) -> bool:
     if first.size < max(LARGE, 1) or first.dtype.char not in "fd":
         return False
     return all(type(a) is np.ndarray and a.dtype is first.dtype and a.flags.c_contiguous for a in arrays)
+
+
+def by_elements(function: Callable[..., Any], *arrays: Any) -> Any:
+    """Return a new array that ``function(out, *parts)`` has filled block by block; all arrays have one shape."""
+    result = np.empty(arrays[0].shape, arrays[0].dtype)
+    flat = [a.reshape(-1) for a in (result, *arrays)]
+    in_blocks(lambda block: function(*(a[block] for a in flat)), rows(result.size, 1))
+    return result
 
 
 def rows(count: int, width: int) -> list[slice]:

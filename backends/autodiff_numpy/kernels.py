@@ -10,6 +10,7 @@ import numpy as np
 from numpy import multiply, subtract
 
 from autodiff_numpy import activations, indexing, reductions, running
+from autodiff_numpy.blocks import LARGE, by_elements, is_large
 from autodiff_numpy.selection import keep
 
 __all__ = ["ARRAY_KERNELS", "ARRAY_RULES", "SCALAR_KERNELS", "SCALAR_RULES"]
@@ -24,9 +25,17 @@ def _relu(x: Any) -> Any:
 
 def _tanh_rule(g: Any, y: Any) -> Any:
     # g - g * y * y: three passes through one new array, and no Python number to convert.
+    if g.size > LARGE and is_large(g, y):
+        return by_elements(_tanh_rule_into, g, y)
     t = multiply(g, y)
     multiply(t, y, t)
     return subtract(g, t, t)
+
+
+def _tanh_rule_into(out: Any, g: Any, y: Any) -> None:
+    multiply(g, y, out)
+    multiply(out, y, out)
+    subtract(g, out, out)
 
 
 def _where_x1_is_larger(g: Any, x1: Any, x2: Any) -> Any:
@@ -48,6 +57,18 @@ def _clip_rule(g: Any, x: Any, min: Any, max: Any) -> Any:  # the attributes' na
     if max is not None:
         inside &= x <= max
     return keep(g, inside)
+
+
+def _of_elements(function: Any) -> Kernel:
+    """Return a function of NumPy's that takes time for each element, for large arrays on several threads."""
+
+    def into(out: Any, x: Any) -> None:
+        function(x, out)
+
+    def kernel(x: Any) -> Any:
+        return by_elements(into, x) if x.size > LARGE and is_large(x) else function(x)
+
+    return kernel
 
 
 _OPERATORS: dict[str, Kernel] = {
@@ -73,6 +94,7 @@ ARRAY_KERNELS: dict[str, Kernel] = {
     **_OPERATORS,
     "autodiff_ops.matmul": operator.matmul,
     "autodiff_ops.getitem": lambda x, *, index: x[index],
+    **{f"autodiff_ops.{f.__name__}": _of_elements(f) for f in (np.tanh, np.exp, np.log, np.sin, np.cos)},
     **activations.KERNELS,
     **reductions.KERNELS,
     **running.KERNELS,

@@ -114,8 +114,12 @@ class Backend(ABC):
         """Return `array`, which was made on the current device, where `like` is."""
         return array
 
-    def add(self, a: Any, b: Any) -> Any:
-        """Return ``a + b`` of two arrays on one device, which need not be the current one."""
+    def add(self, a: Any, b: Any, *, alone: bool = False) -> Any:
+        """Return ``a + b`` of two arrays on one device, which need not be the current one.
+
+        `alone` says, as for `fresh`, that the caller holds the only reference to `a`: unless that is a view of
+        another array, the sum may be written into it.
+        """
         return a + b
 
     def kernel_for(self, op: Any, array_type: type) -> Callable[..., Any] | None:

@@ -118,7 +118,8 @@ def _pull_back(
                     before += q
                     cotangents[edge] = before
                 else:
-                    cotangents[edge] = before + q
+                    before = None  # the dict has the only reference left, if nobody else has one
+                    cotangents[edge] = leaves.first_sum(cotangents, edge, q)
                     summed.add(edge)
         inspection.run_leaf_hooks(cotangents)
     except BaseException as exc:

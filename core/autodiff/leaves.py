@@ -14,7 +14,7 @@ from autodiff.modes import NO_GRAD, Switch
 from autodiff.registry import registry
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["commit", "edge_of", "listed", "of"]
+__all__ = ["commit", "edge_of", "first_sum", "listed", "of"]
 
 _lock = threading.RLock()  # gradients of one leaf may arrive from several threads
 
@@ -45,6 +45,15 @@ def _pop(arrived: dict[Any, Any], leaf: Any) -> tuple[Any, int]:
 
 #: What `_pop` counts for an object that nobody else refers to; it differs between interpreters.
 _ALONE = _pop({0: object()}, 0)[1]
+
+
+def first_sum(arrived: dict[Any, Any], edge: Edge, g: Any) -> Any:
+    """Take the cotangent of `edge` out of `arrived` and return its sum with `g`: in its own memory if that is safe."""
+    before, references = _pop(arrived, edge)
+    if type(before) is Value or type(g) is Value:
+        return before + g
+    own: Any = registry.backend_of(edge.type)
+    return own.add(before, g, alone=references <= _ALONE)
 
 
 def _sum(leaf: Leaf, before: Any, g: Any, references: int) -> Any:
