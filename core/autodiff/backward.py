@@ -19,7 +19,7 @@ from autodiff.graph import SPENT, Edge, between, next_seq, refuse_spent, schedul
 from autodiff.modes import DEBUG, MODE, NO_GRAD, mode
 from autodiff.projection import project
 from autodiff.registry import registry
-from autodiff.rule import SELECT, nothing, place, same
+from autodiff.rule import SELECT, Plan, nothing, place, same
 from autodiff.seeds import start
 from autodiff.value import Value
 
@@ -59,22 +59,21 @@ def _pull_back(
     summed: set[Edge] = set()  # edges whose cotangent is a sum made here: it is ours to add to in place
     dtype: Any = None
     is_complex = False
-    get, pop = cotangents.get, cotangents.pop
     node = saved = None
     try:
         for node in order:
-            g = pop(node)
+            g = cotangents.pop(node)
             if g is None:  # no path from the roots, or none through which anything flows
                 continue
             if follow is not None:
                 follow(g)
-            plan = node.plan
+            plan: Plan = node.plan
             edges = (node.edge1, node.edge2) + node.more  # noqa: RUF005  # see `schedule`
             saved = node.saved
             if node.dtype is not dtype:
                 dtype = node.dtype
                 is_complex = registry.is_complex(dtype, node.type)
-            pulls = plan.conj_pulls if is_complex else plan.pulls
+            pulls: Any = plan.conj_pulls if is_complex else plan.pulls
             if plan.replaced is not None and not (record or is_complex):
                 pulls = plan.replaced.get(node.type, pulls)
             if node.watch is not None:
@@ -102,13 +101,13 @@ def _pull_back(
             i = 0
             for pull in pulls:  # not a zip: its tuples cost more than the count
                 q = g if pull is same else pull(g, saved)
-                edge = edges[i]
+                edge: Edge = edges[i]
                 i += 1
                 if q is None:
                     continue
                 if type(q) is not edge.type or q.dtype is not edge.dtype or q.shape != edge.shape or record:
                     q = project(q, edge, node, plan.wrt[i - 1], born)
-                before = get(edge)
+                before = cotangents.get(edge)
                 if before is None:
                     cotangents[edge] = q
                     continue

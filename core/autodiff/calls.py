@@ -6,7 +6,7 @@ whatever they do not know yet they leave to it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from autodiff.arguments import admit
 from autodiff.graph import Node, next_seq
@@ -18,7 +18,7 @@ from autodiff.rule import BOTH, FIRST, NOTHING, OUTPUT, SECOND, Plan
 
 __all__ = ["binary", "unary"]
 
-_SPECIAL = NO_GRAD | DEBUG | FORWARD
+_SPECIAL: Final = NO_GRAD | DEBUG | FORWARD
 
 
 def unary(op: Callee, a: Any) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from itertools import count
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any
 from weakref import ref
 
 from autodiff.compiling import mypyc_attr
@@ -52,16 +52,27 @@ class Cell:
         self.grad: Any = None
 
 
-class Leaf:
+class Edge:
+    """What a gradient flows along: a `Node` or a `Leaf`, with the shape, dtype and type that it must have there."""
+
+    __slots__ = ("dtype", "seq", "shape", "type")
+
+    shape: Any
+    dtype: Any
+    type: Any
+    seq: int
+
+
+class Leaf(Edge):
     """Where a gradient ends: a parameter, an input, or an intermediate that asked for its gradient."""
 
-    __slots__ = ("cell", "dtype", "hooks", "seq", "shape", "type")
+    __slots__ = ("cell", "hooks")
 
     def __init__(self, shape: Any, dtype: Any, type: type) -> None:
         self.shape = shape
         self.dtype = dtype
         self.type = type
-        self.seq: int = next_seq()
+        self.seq = next_seq()
         self.cell: Callable[[], Cell | None] = _no_cell
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
 
@@ -75,7 +86,7 @@ def _no_cell() -> None:
     """Stand for the cell of a leaf that nobody can ask for its gradient, as in transforms."""
 
 
-class Node:
+class Node(Edge):
     """One op application: how to pull a cotangent back (`plan`), through what (`saved`), and where to (`edges`).
 
     `shape`, `dtype` and `type` are those of the output, which the cotangent must have; of an op with several
@@ -85,17 +96,13 @@ class Node:
     A node whose pass has been run is spent: it has no edges left, and `saved` says why.
     """
 
-    __slots__ = ("dtype", "edge1", "edge2", "more", "plan", "saved", "seq", "shape", "type", "watch")
+    __slots__ = ("edge1", "edge2", "more", "plan", "saved", "watch")
 
     plan: Any
     edge1: Any
     edge2: Any
     more: tuple[Any, ...]
     saved: Any
-    shape: Any
-    dtype: Any
-    type: Any
-    seq: int
     watch: Watch | None
 
     @property
@@ -137,8 +144,6 @@ class Watch:
         self.line: str | None = None
         self.fingerprint: Any = None
 
-
-Edge: TypeAlias = Node | Leaf
 
 _by_seq = attrgetter("seq")
 

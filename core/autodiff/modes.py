@@ -10,7 +10,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from autodiff.errors import ArgumentTypeError
 
@@ -19,10 +19,10 @@ __all__ = ["debug", "enable_grad", "is_grad_enabled", "no_grad"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Zero is "record, trust everything": the hot path tests the whole word once.
-NO_GRAD = 1
-DEBUG = 2
-TRANSFORM = 4  # inside a function that is being differentiated: inner transforms must record
-FORWARD = 8  # nodes keep what forward rules name, too
+NO_GRAD: Final = 1
+DEBUG: Final = 2
+TRANSFORM: Final = 4  # inside a function that is being differentiated: inner transforms must record
+FORWARD: Final = 8  # nodes keep what forward rules name, too
 
 MODE: ContextVar[int] = ContextVar("autodiff_mode", default=0)
 mode = MODE.get

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from autodiff.compiling import mypyc_attr, returns_its_argument
 from autodiff.errors import RegistrationError, RuleError
@@ -122,7 +122,12 @@ def _sources(op: Any) -> dict[str, tuple[Any, ...]]:
 SEVERAL: Any = object()
 
 # What a plan saves: nothing, one array as it is, the two inputs, or a tuple of whatever its sources say.
-NOTHING, FIRST, SECOND, OUTPUT, BOTH, GENERAL = range(6)
+NOTHING: Final = 0
+FIRST: Final = 1
+SECOND: Final = 2
+OUTPUT: Final = 3
+BOTH: Final = 4
+GENERAL: Final = 5
 _SINGLE = {("x", 0): FIRST, ("x", 1): SECOND, ("y",): OUTPUT}
 
 Pull = Callable[[Any, Any], Any]
