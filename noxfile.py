@@ -31,12 +31,21 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def compiled(session: nox.Session) -> None:
+    """Compile the core, and run the tests on it; needs a C compiler."""
+    session.install(".[test]", env={"HATCH_BUILD_HOOKS_ENABLE": "1"})
+    session.run("python", "-c", "import autodiff; assert autodiff.COMPILED")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(default=False)
 def full(session: nox.Session) -> None:
     """Run all the tests, the slow ones too."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-m", "slow or not slow", *session.posargs)
     session.notify("cuda_on_cpu", ["--full"])
     session.notify("cuda_12")
+    session.notify("compiled")
 
 
 @nox.session(default=False)

@@ -12,6 +12,7 @@ from typing import Any
 
 from autodiff import backward as _backward
 from autodiff import broadcasting as _broadcasting
+from autodiff import handles as _handles
 from autodiff import plugins as _plugins
 from autodiff import value as _value
 from autodiff.checkpointing import checkpoint
@@ -27,6 +28,7 @@ from autodiff.transforms import grad, jvp, linearize, value_and_grad, vjp
 from autodiff.value import Value
 
 __all__ = [
+    "COMPILED",
     "AutodiffError",
     "Value",
     "approximate_gradient",
@@ -52,6 +54,9 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+#: Whether the modules that every call of an op goes through are compiled.
+COMPILED = not str(_handles.__file__).endswith(".py")
 
 
 class _NumpyProtocols:

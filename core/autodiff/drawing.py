@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.errors import ArgumentTypeError, GraphError
-from autodiff.graph import Edge, Leaf, refuse_spent, schedule
+from autodiff.graph import Edge, Node, refuse_spent, schedule
 from autodiff.value import Value
 
 __all__ = ["to_dot"]
@@ -69,7 +69,7 @@ def to_dot(root: Value, **names: Value) -> str:
 
 
 def _look(edge: Edge, name: str | None) -> str:
-    if isinstance(edge, Leaf):
+    if not isinstance(edge, Node):
         return f"label={_quoted(name or 'leaf', _space(edge.shape, edge.dtype))}, shape=box"
     op = edge.plan.op
     title = op.name if name is None else f"{name} = {op.name}"

@@ -63,6 +63,7 @@ def show_plugins() -> None:
     # Version, status and some words: what the columns beside the name need.
     console = _console(least=max((len(record.name) for record in found), default=0) + 66)
     console.print(table, crop=False)
+    console.print(f"autodiff {autodiff.__version__}, {'a compiled core' if autodiff.COMPILED else 'all of it Python'}")
     backends = Table(box=box.SIMPLE_HEAD, title="Backends", title_justify="left")
     backends.add_column("backend", no_wrap=True)
     backends.add_column("can it run here?", overflow="fold")
