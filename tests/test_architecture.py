@@ -35,10 +35,18 @@ ARROWS = {
     "hooks": "graph",
     "replacing": "registry",
     "debugging": "graph registry",
+<<<<<<< HEAD
     "value": "graph handles hooks modes operators registry replacing standard",
     "rule": "compiling graph handles registry standard",
     "op": "arguments calls debugging graph handles modes refusals registry rule value",
     "declarations": "handles op rule samples",
+=======
+    "value": "graph hooks modes operators registry replacing standard",
+    "rule": "graph registry standard value",
+    "coverage": "rule",
+    "op": "arguments coverage debugging graph modes refusals registry rule value",
+    "declarations": "op rule samples",
+>>>>>>> ae96fad (wip: coverage table, check_backend, rows in errors)
     "broadcasting": "declarations samples",
     "seeds": "graph registry value",
     "inspection": "debugging graph registry value",
@@ -47,7 +55,7 @@ ARROWS = {
     "drawing": "graph value",
     "devices": "registry value",
     "backward": "devices graph inspection leaves modes projection registry rule seeds value",
-    "forward": "backward broadcasting devices graph modes registry rule standard value",
+    "forward": "backward broadcasting coverage devices graph modes registry rule standard value",
     "inputs": "backward forward graph modes registry replacing rule seeds trees value",
     "transforms": "inputs registry seeds trees value",
     "derivatives": "registry transforms trees value",

@@ -16,6 +16,7 @@ from typing import Any
 
 from autodiff.backward import pull_back
 from autodiff.broadcasting import broadcast_to
+from autodiff.coverage import row
 from autodiff.devices import Follow, following
 from autodiff.errors import RuleError
 from autodiff.graph import Edge, Leaf, Node, between, schedule
@@ -162,7 +163,7 @@ def _transposed(plan: Plan) -> Push:
             if q is not None and type(q) is not Value:
                 raise RuleError(
                     f"{plan.op.id!r} (plugin {plan.op.plugin!r}) has no forward rule, and none can be derived from its vjp, "
-                    f"which returned {type(q).__qualname__} for a Value: it leaves the graph. Give it jvps."
+                    f"which returned {type(q).__qualname__} for a Value: it leaves the graph. Give it jvps. {row(plan.op)}"
                 )
             if q is not None and q._edge is not None:
                 roots.append(q._edge)

@@ -12,6 +12,7 @@ from typing import Any
 
 from autodiff.arguments import admit, convert
 from autodiff.calls import binary, unary
+from autodiff.coverage import row
 from autodiff.debugging import remember
 from autodiff.errors import (
     ArgumentTypeError,
@@ -176,7 +177,7 @@ class Op(Callee):
                     if mask >> i & 1 and rule is MISSING:
                         raise RuleError(
                             f"{self.id!r} has no gradient rule for {self.inputs[i]!r}, which needs a gradient. "
-                            f"Detach that argument, or declare a rule (None says that it is not differentiable)."
+                            f"Detach that argument, or declare a rule (None says that it is not differentiable). {row(self)}"
                         )
             plan = self._plans[key] = Plan(self, mask, count, forward)
             if self._short and not forward:
@@ -267,7 +268,7 @@ class Op(Callee):
         if found is None:
             raise KernelError(
                 f"{self.id!r} has no kernel for the backend {backend.name!r}: its library has no function "
-                f"{self.name!r}, and the op declares no generic kernel. Kernels exist for: {self.kernel_origins()}."
+                f"{self.name!r}, and the op declares no generic kernel. {row(self)}"
             )
         return found
 

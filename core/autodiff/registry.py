@@ -71,6 +71,7 @@ class Registry:
     def changed(self) -> None:
         """Forget what was derived from the tables, and tell those who keep something of their own."""
         self._by_type.clear()
+        self._kinds.clear()
         for op in self.ops.values():
             op.forget_kernels()
         for listener in self.listeners:
@@ -198,6 +199,7 @@ class Registry:
             )
         self.backends[backend.name] = backend
         self._by_type.clear()
+        self._kinds.clear()
 
     # ---- ops --------------------------------------------------------------------------------------------
 

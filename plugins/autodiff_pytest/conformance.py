@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autodiff.testing import DTYPES, ConformanceError, missing_dtype, op_tests
+from autodiff.testing import DTYPES, ConformanceError, check_backend, missing_dtype, op_tests
 from autodiff_pytest import NODE
 from autodiff_pytest.selection import SelectionError, named_backends, named_dtypes, named_plugin
 
@@ -72,6 +73,10 @@ class Conformance:
                 missing = missing_dtype(backend, dtype)
                 if missing:
                     yield _Test.from_parent(kit, name=f"{backend.name}[{dtype}]", run=_skipper(missing), place=backend)
+        for backend in dict.fromkeys(backend for selection in self.selections for backend in selection.backends):
+            if backend in usable:
+                interface = partial(check_backend, backend.name, ops=())
+                yield _Test.from_parent(kit, name=f"{backend.name}[interface]", run=interface, place=backend)
         pairs = dict.fromkeys(pair for selection in self.selections for pair in selection.pairs(usable))
         for op in dict.fromkeys(op for op, _ in pairs):
             backends = [backend for other, backend in pairs if other is op]
@@ -118,7 +123,7 @@ class _Kit(pytest.Collector):
 class _Test(pytest.Item):
     """One test."""
 
-    def __init__(self, *, run: Callable[[], None], place: Any, reason: str | None = None, **keywords: Any) -> None:
+    def __init__(self, *, run: Callable[[], Any], place: Any, reason: str | None = None, **keywords: Any) -> None:
         super().__init__(**keywords)
         self.run = run
         self.place = place

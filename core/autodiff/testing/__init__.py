@@ -1,6 +1,7 @@
 """The conformance kit: check ops and gradients, one's own and those of others.
 
 - `check_op`: everything that an op promises, on its samples.
+- `check_backend`: a backend, its interface and ops on it.
 - `check_grads`: the gradients of any function against central differences.
 - `op_tests`: what `check_op` does as tests for a test runner; ``pytest --autodiff-conformance=my_plugin`` runs them.
 - `DTYPES`, `missing_dtype`: in which dtypes, and which of them a backend has not.
@@ -11,6 +12,7 @@
 It works with any test runner, or without one. It may use NumPy; nothing else of the core does.
 """
 
+from autodiff.testing.backends import check_backend
 from autodiff.testing.checks import Test, check_op, op_tests
 from autodiff.testing.derived import samples_of
 from autodiff.testing.differences import numeric_vjp
@@ -22,6 +24,7 @@ __all__ = [
     "DTYPES",
     "ConformanceError",
     "Test",
+    "check_backend",
     "check_grads",
     "check_op",
     "missing_dtype",
