@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from autodiff import ops
-from autodiff.extend import Array, Sample
 from autodiff.registry import registry
 from autodiff.testing import DTYPES, ConformanceError, check_op
+from autodiff.testing.derived import one_of_each_kind
 
-__all__ = ["FOLDER", "PAGE", "chosen", "ours", "read", "render", "verified", "write"]
+__all__ = ["FOLDER", "PAGE", "ours", "read", "render", "verified", "write"]
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "coverage.md"
@@ -51,19 +51,9 @@ def ours() -> list[Any]:
     return [op for op in ops if op.plugin in shipped]
 
 
-def is_complex(sample: Sample) -> bool:
-    """Tell whether an input of a sample is complex."""
-    return any(isinstance(x, Array) and x.kind == "complex" for x in sample.inputs)
-
-
-def chosen(op: Any) -> list[Sample]:
-    """Return the first sample of an op and the first complex one."""
-    return [*op.samples[:1], *[s for s in op.samples[1:] if is_complex(s) != is_complex(op.samples[0])][:1]]
-
-
 def verified(op: Any, backend: str) -> dict[str, list[int]]:
     """Run the kit on an op; return orders in reverse and forward mode for each dtype in which it passes."""
-    samples = None if backend in WHOLE else chosen(op)
+    samples = None if backend in WHOLE else one_of_each_kind(op)
     found: dict[str, list[int]] = {}
     for dtype in (*DTYPES, "int64", "bool"):
         for order in (None, 2, 1):

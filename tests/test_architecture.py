@@ -35,18 +35,11 @@ ARROWS = {
     "hooks": "graph",
     "replacing": "registry",
     "debugging": "graph registry",
-<<<<<<< HEAD
+    "coverage": "rule",
     "value": "graph handles hooks modes operators registry replacing standard",
     "rule": "compiling graph handles registry standard",
-    "op": "arguments calls debugging graph handles modes refusals registry rule value",
+    "op": "arguments calls coverage debugging graph handles modes refusals registry rule value",
     "declarations": "handles op rule samples",
-=======
-    "value": "graph hooks modes operators registry replacing standard",
-    "rule": "graph registry standard value",
-    "coverage": "rule",
-    "op": "arguments coverage debugging graph modes refusals registry rule value",
-    "declarations": "op rule samples",
->>>>>>> ae96fad (wip: coverage table, check_backend, rows in errors)
     "broadcasting": "declarations samples",
     "seeds": "graph registry value",
     "inspection": "debugging graph registry value",

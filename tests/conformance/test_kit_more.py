@@ -13,6 +13,7 @@ from autodiff.errors import RegistrationError
 from autodiff.extend import Array, Sample, Unsupported, elementwise, primitive, sample, unary
 from autodiff.registry import registry
 from autodiff.testing import ConformanceError, check_op, samples_of
+from autodiff.testing.c_expressions import compiler
 from autodiff.testing.derived import named
 
 VECTOR = [sample((3,))]
@@ -145,6 +146,36 @@ def test_a_rule_may_not_be_called_for_nobody(monkeypatch: pytest.MonkeyPatch) ->
                              vjps=(lambda g, x2: g * x2, lambda g, x1: g * x1))  # fmt: skip
     with pytest.raises(ConformanceError, match="check_needs"):
         check_op(product, dtypes=["float64"], order=1)
+
+
+# ---- C expressions --------------------------------------------------------------------------------------------------
+
+
+def half_square(c: str, c_partial: str = "x") -> Any:
+    return elementwise_op(lambda xp, x: 0.5 * (x * x), partials=(lambda x: x,), c=c, c_partials=(c_partial,))
+
+
+@pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
+@pytest.mark.parametrize(
+    ("op", "message"),
+    [
+        (half_square("x * x"), "the C expression 'x * x' against the value"),
+        (half_square("x * x / 2", "2 * x"), "the C expression '2 * x' against the gradient of x"),
+        (half_square("1 / 2 * x * x"), "against the value"),  # integers of C
+        (half_square("x *"), "its C expressions do not compile"),
+    ],
+)
+def test_a_wrong_c_expression_is_caught(op: Any, message: str) -> None:
+    """The system's compiler is a stand-in for those of devices."""
+    check_op(half_square("x * x / 2"))
+    with pytest.raises(ConformanceError, match=re.escape(message)):
+        check_op(op)
+
+
+def test_without_a_compiler_c_expressions_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kit needs NumPy alone."""
+    monkeypatch.setattr("autodiff.testing.c_expressions.compiler", lambda: None)
+    check_op(half_square("x * x"))
 
 
 # ---- kinks ----------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import numpy as np
 
 from autodiff.errors import ArgumentTypeError, BackendMismatchError
 from autodiff.registry import registry
-from autodiff.samples import Array, Sample
 from autodiff.standard import standard
 from autodiff.testing.checks import check_op
+from autodiff.testing.derived import one_of_each_kind
 from autodiff.testing.dtypes import DTYPES, missing_dtype
 from autodiff.testing.report import ConformanceError, Report
 from autodiff.value import Value
@@ -72,7 +72,7 @@ def check_backend(
     verified: dict[str, dict[str, dict[str, int]]] = {}
     for op in chosen:
         try:
-            verified[op.id] = check_op(op, _one_of_each_kind(op), backend=own.name, seed=seed)
+            verified[op.id] = check_op(op, one_of_each_kind(op), backend=own.name, seed=seed)
         except ConformanceError as exc:
             problems.append(str(exc).partition("\n")[0])
     if problems:
@@ -86,14 +86,6 @@ def _place(cls: type) -> str:
 
 def _listed(what: str, problems: list[str]) -> str:
     return "".join([what, *(f"\n  - {problem}" for problem in problems)])
-
-
-def _one_of_each_kind(op: Any) -> list[Sample]:
-    """Return the first sample of each combination of kinds of numbers."""
-    found: dict[Any, Sample] = {}
-    for sample in op.samples:
-        found.setdefault(any(isinstance(i, Array) and i.kind == "complex" for i in sample.inputs), sample)
-    return list(found.values())
 
 
 def _problems(check: Callable[[Any], Problems], backend: Any) -> list[str]:

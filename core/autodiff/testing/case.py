@@ -161,8 +161,9 @@ class Case:
         layout: str = "plain",
         record: bool = False,
         retain: bool = False,
+        seeds: Sequence[Any] | None = None,
     ) -> Run:
-        """Call the op on Values, and start one backward pass from each of its outputs."""
+        """Call the op on Values, and start one backward pass from each of its outputs, with its own cotangents."""
         inputs = self.raw(layout=layout) if inputs is None else inputs
         needs = self.differentiable if needs is None else needs
         values = [Value(x, requires_grad=i in needs) if self.is_array(x) else x for i, x in enumerate(inputs)]
@@ -170,18 +171,18 @@ class Case:
         numbers = [self.numpy(y) for y in outputs]
         starts = [
             (y, c.astype(number.dtype))
-            for y, c, number in zip(outputs, self.cotangents, numbers, strict=True)
+            for y, c, number in zip(outputs, self.cotangents if seeds is None else seeds, numbers, strict=True)
             if c is not None and y.requires_grad
         ]
-        seeds = [
+        laid = [
             self.lay(c, layout) if self.is_array(y.data) else registry.backend_of(type(y.data)).asarray(c)  # type: ignore[union-attr]  # an op moved it to another backend
             for y, c in starts
         ]
-        for (y, _), seed in zip(starts, seeds, strict=True):
+        for (y, _), seed in zip(starts, laid, strict=True):
             y.backward(seed, retain_graph=retain or len(outputs) > 1, create_graph=record)
         raw_grads = {i: v.grad for i, v in enumerate(values) if type(v) is Value}
         grads = {i: self.gradient(raw_grads[i], inputs[i]) for i in needs}
-        return Run(inputs, values, outputs, seeds, [c for _, c in starts], numbers, grads, raw_grads)
+        return Run(inputs, values, outputs, laid, [c for _, c in starts], numbers, grads, raw_grads)
 
     def gradient(self, grad: Any, x: Any) -> Any:
         """Return a ``.grad`` as a NumPy array; None stands for zeros."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.samples import Array, Sample
+from autodiff.testing.dtypes import dtypes_of
 
-__all__ = ["named", "samples_of"]
+__all__ = ["named", "one_of_each_kind", "samples_of"]
 
 
 def samples_of(op: Any) -> list[Sample]:
@@ -23,6 +24,14 @@ def samples_of(op: Any) -> list[Sample]:
                 shapes.add(_shapes(derived))
                 own.append(derived)
     return own
+
+
+def one_of_each_kind(op: Any) -> list[Sample]:
+    """Return the first sample of an op for each kind of numbers: real, complex, integers, booleans."""
+    found: dict[str, Sample] = {}
+    for sample in op.samples:
+        found.setdefault(dtypes_of(sample)[0], sample)
+    return list(found.values())
 
 
 def named(sample: Sample) -> str:

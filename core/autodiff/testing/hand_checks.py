@@ -18,6 +18,7 @@ __all__ = [
     "check_mutation",
     "check_needs",
     "check_overlap",
+    "check_recorded_mutation",
     "check_repetition",
     "check_same_input",
     "check_subsets",
@@ -28,20 +29,27 @@ _SUBSETS = 3
 
 
 def check_mutation(case: Case) -> None:
-    """Compare inputs, attributes, outputs and cotangents before and after forward and backward passes."""
-    for record in (False, True)[: case.order]:
-        inputs = case.raw()
-        before = fingerprint(inputs, case.backend)
-        run = case.run(inputs, record=record)
-        where = "a recorded backward pass" if record else "the forward or backward pass"
-        if fingerprint(inputs, case.backend) != before:
-            case.report.fail(f"{where} wrote into an input", expected=case.arrays, actual=inputs)
-        if fingerprint(case.attributes, case.backend) != case.untouched:
-            case.report.fail("a call wrote into an attribute", expected=case.sample.attrs, actual=case.attributes)
-        if fingerprint(run.seeds, case.backend) != fingerprint(run.cotangents, case.backend):
-            case.report.fail(f"{where} wrote into its cotangent", expected=run.cotangents, actual=run.seeds)
-        if fingerprint([case.numpy(y) for y in run.outputs], case.backend) != fingerprint(run.numbers, case.backend):
-            case.report.fail(f"{where} wrote into an output", expected=run.numbers, actual=run.outputs)
+    """Compare inputs, attributes, outputs and cotangents before and after a forward and a backward pass."""
+    _check_mutation(case, "the forward or backward pass", record=False)
+
+
+def check_recorded_mutation(case: Case) -> None:
+    """Compare the same when the backward pass is itself recorded."""
+    _check_mutation(case, "a recorded backward pass", record=True)
+
+
+def _check_mutation(case: Case, where: str, *, record: bool) -> None:
+    inputs = case.raw()
+    before = fingerprint(inputs, case.backend)
+    run = case.run(inputs, record=record)
+    if fingerprint(inputs, case.backend) != before:
+        case.report.fail(f"{where} wrote into an input", expected=case.arrays, actual=inputs)
+    if fingerprint(case.attributes, case.backend) != case.untouched:
+        case.report.fail("a call wrote into an attribute", expected=case.sample.attrs, actual=case.attributes)
+    if fingerprint(run.seeds, case.backend) != fingerprint(run.cotangents, case.backend):
+        case.report.fail(f"{where} wrote into its cotangent", expected=run.cotangents, actual=run.seeds)
+    if fingerprint([case.numpy(y) for y in run.outputs], case.backend) != fingerprint(run.numbers, case.backend):
+        case.report.fail(f"{where} wrote into an output", expected=run.numbers, actual=run.outputs)
 
 
 def check_repetition(case: Case) -> None:

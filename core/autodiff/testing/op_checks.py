@@ -8,6 +8,7 @@ from typing import NamedTuple
 from autodiff.testing import gradient_checks as gradients
 from autodiff.testing import hand_checks as hands
 from autodiff.testing import value_checks as values
+from autodiff.testing.c_expressions import check_c_expressions
 from autodiff.testing.case import Case
 
 __all__ = ["CHECKS", "Check"]
@@ -26,6 +27,7 @@ class Check(NamedTuple):
 CHECKS: tuple[Check, ...] = (
     Check(values.check_value),
     Check(gradients.check_gradient_flags),
+    Check(check_c_expressions, 1, "rev"),
     Check(hands.check_mutation, 1, "rev"),
     Check(gradients.check_backend_rule, 1, "rev"),
     Check(gradients.check_gradient, 1, "rev"),
@@ -40,6 +42,7 @@ CHECKS: tuple[Check, ...] = (
     Check(values.check_broadcast, 1, "rev"),
     Check(values.check_precision, 1, "rev"),
     Check(gradients.check_recorded, 2, "rev"),
+    Check(hands.check_recorded_mutation, 2, "rev"),
     Check(gradients.check_second_order, 2, "rev"),
     Check(gradients.check_third_order, 3, "rev"),
     Check(gradients.check_forward, 1, "fwd"),
