@@ -208,6 +208,7 @@ class _Recorded:
 
 
 _recorded: dict[str, _Recorded] = {}
+registry.listeners.append(_recorded.clear)  # another op, or backend, may have taken a name
 
 
 def recorded_xp(backend: Backend) -> Any:

@@ -164,12 +164,13 @@ def _register(plugin: Any, record: PluginRecord, into: Registry) -> None:
             ),
         )
         return
-    if not _manager.is_registered(plugin):
-        try:
-            _manager.register(plugin, name=f"{record.origin}:{record.name}:{record.module}:{id(plugin)}")
-        except Exception as exc:  # pluggy validates hooks here: the fault is the plugin's
-            _failed(record, exc)
-            return
+    if _manager.is_registered(plugin):
+        _manager.unregister(plugin)  # a module that was reloaded has other functions than pluggy found before
+    try:
+        _manager.register(plugin, name=f"{record.origin}:{record.name}:{record.module}:{id(plugin)}")
+    except Exception as exc:  # pluggy validates hooks here: the fault is the plugin's
+        _failed(record, exc)
+        return
     pending = _misspelt(plugin)
     if pending:
         record.cause = f"no such hook: {', '.join(pending)}"

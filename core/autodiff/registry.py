@@ -10,6 +10,7 @@ plugins, through the loader that ``autodiff/__init__`` hands it.
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -121,7 +122,7 @@ class Registry:
     # ---- registering ------------------------------------------------------------------------------------
 
     def register_op(self, op: Any, *, origin: str = "", override: bool = False) -> None:
-        """Add `op` under its id; the same op twice is a no-op.
+        """Add `op` under its id; the same op twice is a no-op, and one that is declared again replaces the first.
 
         Raises
         ------
@@ -137,14 +138,15 @@ class Registry:
         if known is op:
             return
         if known is not None:
-            if not override:
+            again = _declared_again(known, op)
+            if not (override or again):
                 raise RegistrationError(
                     f"The op id {op.id!r} is taken: it comes from {self.op_origins[op.id] or known.module!r}, "
                     f"and {origin or op.module!r} registers another op under it"
                     f"{known.difference(op)}. Rename one, or pass override=True to replace it."
                 )
             self.names[op.name].remove(known)
-            op.replaces = True  # kernels that were registered for the id are those of the op that had it
+            op.replaces = not again  # kernels that were registered for the id are those of the op that had it
             if self.methods.get(op.name) is known:
                 del self.methods[op.name]
         self.ops[op.id] = op
@@ -169,7 +171,7 @@ class Registry:
         op_id = op if isinstance(op, str) else op.id
         key = (op_id, backend)
         known = self.kernels.get(key)
-        if known is not None and known is not kernel and not override:
+        if known is not None and known is not kernel and not (override or _declared_again(known, kernel)):
             raise RegistrationError(
                 f"The op {op_id!r} has a kernel for the backend {backend!r} from "
                 f"{self.kernel_origins[key]!r}; {origin!r} registers another one. Pass override=True to replace it."
@@ -192,14 +194,17 @@ class Registry:
                 f"register() takes an instance of autodiff.extend.Backend; {origin!r} gave {backend!r}"
             )
         known = self.backends.get(backend.name)
-        if known is not None and type(known) is not type(backend) and not override:
+        new = known is not None and type(known) is not type(backend)
+        if new and not (override or _declared_again(type(known), type(backend))):
             raise RegistrationError(
                 f"The backend {backend.name!r} is {type(known).__module__}.{type(known).__qualname__}; {origin!r} "
                 f"registers another one. Pass override=True to replace it."
             )
         self.backends[backend.name] = backend
-        self._by_type.clear()
-        self._kinds.clear()
+        if known is None:
+            self._by_type.clear()
+        else:
+            self.changed()
 
     # ---- ops --------------------------------------------------------------------------------------------
 
@@ -346,6 +351,22 @@ class Registry:
                     f".to({found.name!r}) or .to({backend.name!r})."
                 )
         return found or self.backend()
+
+
+def _declared_again(old: Any, new: Any) -> bool:
+    """Tell whether `new` is what `old` was, declared again: a notebook's cell was run twice, or a module reloaded."""
+    place = _place(new)
+    if place is None or place != _place(old):
+        return False
+    module, name = place
+    return module == "__main__" or getattr(sys.modules.get(module), name, None) is new
+
+
+def _place(obj: Any) -> tuple[str, str] | None:
+    """Return module and name of an op, a kernel or a class, if it was declared at the top of a module."""
+    declared = getattr(obj, "function", obj)
+    module, name = getattr(declared, "__module__", None), getattr(declared, "__qualname__", "")
+    return (module, name) if module and name.isidentifier() else None
 
 
 def _describe(obj: Any) -> str:
