@@ -6,7 +6,7 @@ from typing import Any
 
 from autodiff.calls import binary, unary
 from autodiff.compiling import mypyc_attr
-from autodiff.errors import ArgumentTypeError
+from autodiff.errors import ArgumentTypeError, BackendMismatchError
 from autodiff.handles import Handle
 from autodiff.standard import standard
 
@@ -20,8 +20,13 @@ def _no(modulo: Any, other: Any) -> Any:
 
 
 def _compare(op: Any, value: Any, other: Any) -> Any:
-    # None, text and the like are equal to no Value: Python then compares identities.
-    return NotImplemented if other is None or isinstance(other, str | bytes | dict | set) else binary(op, value, other)
+    try:
+        return binary(op, value, other)
+    except BackendMismatchError:
+        raise
+    except ArgumentTypeError:
+        # What holds no numbers is equal to no Value. Python then asks the other side, and compares identities at last.
+        return NotImplemented
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+import unittest.mock
 from typing import Any
 
 import numpy as np
 import pytest
 
 from autodiff import Value, ops
-from autodiff.errors import AutodiffError, GradientTypeError, GraphError, IndexingError
+from autodiff.errors import AutodiffError, GradientTypeError, GraphError, IndexingError, KernelError
 
 _BINARY = [
     operator.add,
@@ -259,3 +260,17 @@ def test_shifts_and_rounding() -> None:
 def test_transpose_by_a_list() -> None:
     """``v.transpose([1, 0])`` as in NumPy."""
     assert Value(np.zeros((2, 3))).transpose([1, 0]).shape == (3, 2)
+
+
+def test_equality_with_what_holds_no_numbers_asks_the_other_side() -> None:
+    """As Python has it: `==` never raises for a foreign object, which may know better; then identity decides."""
+    v = Value(np.array([3.0])).detach()
+    strange = object()
+    assert (v == unittest.mock.ANY) is True
+    assert v == pytest.approx([3.0])
+    assert v != pytest.approx([4.0])
+    assert [v == other for other in (strange, None, "3.0", {}, [None], ...)] == [False] * 6
+    assert (v != strange) is True
+    assert [strange, v].index(v) == 1
+    with pytest.raises(KernelError):
+        operator.eq(Value(np.ones(3)), np.ones(2))
