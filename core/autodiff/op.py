@@ -314,6 +314,11 @@ class Op(Callee):
         types = {type(x) for x in xs if type(x) not in PYTHON_SCALARS}
         array_type = next((t for t in types if t not in backend.scalar_types), next(iter(types), float))
         kernel = self.kernel_on(backend, array_type)
+        if complex in map(type, xs) and issubclass(array_type, float):
+            # A scalar type that is Python's float (NumPy's float64): Python's complex numbers would do the arithmetic
+            # themselves, and give one of their own.
+            xs = [backend.asarray(x) if type(x) is complex else x for x in xs]
+            converted = True
         if not converted and types:
             self._kernels[self._key(xs)] = kernel
         return kernel, xs

@@ -24,6 +24,16 @@ _BINARY = [
 ]
 
 
+@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow])
+@pytest.mark.parametrize("number", [np.float64(2.5), np.float32(2.5), np.array(2.5), np.array([2.5])], ids=repr)
+def test_complex_numbers_of_python_in_both_orders(op: Any, number: Any) -> None:
+    """Also with a 0-d Value, whose number Python's complex would take for a float of its own."""
+    v, z = Value(number), 2.0 - 1j
+    for result, expected in ((op(z, v), op(z, np.asarray(number))), (op(v, z), op(np.asarray(number), z))):
+        np.testing.assert_allclose(result.data, expected, rtol=1e-6)
+        assert (result.dtype, result.requires_grad) == (expected.dtype, True)
+
+
 @pytest.mark.parametrize("op", _BINARY)
 @pytest.mark.parametrize("other", [2.0, 2, np.float64(2.5), np.array([1.0, 2.0, 4.0]), np.array(3.0)], ids=repr)
 def test_binary_operators(op: Any, other: Any) -> None:
