@@ -64,15 +64,11 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _build() -> str:
-    return ", compiled" if autodiff.COMPILED else ""
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="autodiff", description="Plugins, ops, their speed, and a demonstration of autodiff."
     )
-    parser.add_argument("--version", action="version", version=f"autodiff {autodiff.__version__}{_build()}")
+    parser.add_argument("--version", action="version", version=f"autodiff {autodiff.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("plugins", help="list the plugins, what each brought or why it failed, and the backends")
     ops = commands.add_parser("ops", help="list the ops, or show all about one")
