@@ -43,9 +43,7 @@ def unary(op: Callee, a: Any) -> Any:
         return _recorded(plan, edge, None, y, y)
     if keep == FIRST:
         return _recorded(plan, edge, None, x, y)
-    if keep == NOTHING:
-        return _recorded(plan, edge, None, None, y)
-    return whole._record((x,), (edge,), y, (), {})
+    return _recorded(plan, edge, None, None if keep == NOTHING else plan.collect((x,), y, (), {}), y)
 
 
 def binary(op: Callee, a: Any, b: Any) -> Any:
@@ -85,7 +83,7 @@ def binary(op: Callee, a: Any, b: Any) -> Any:
     elif keep == FIRST:
         saved = x1
     else:
-        return whole._record((x1, x2), (edge1, edge2), y, (), {})
+        saved = plan.collect((x1, x2), y, (), {})
     if edge1 is None:
         return _recorded(plan, edge2, None, saved, y)
     return _recorded(plan, edge1, edge2, saved, y)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from autodiff.arguments import admit, convert
 from autodiff.calls import binary, unary
@@ -34,6 +34,8 @@ __all__ = ["REQUIRED", "Op", "ops_of"]
 
 #: The default of an attribute that has none.
 REQUIRED: Any = object()
+
+_DIFFERENTIABLE = frozenset({"float", "complex"})
 
 
 class Op(Callee):
@@ -112,8 +114,20 @@ class Op(Callee):
             )
         if self.attrs or attrs:
             attrs = self._bind(attrs)
-        xs = [a._array if type(a) is Value else admit(self, a) for a in args]
-        kernel, xs = self._find_kernel(xs)
+        xs: list[Any] = []
+        edges: list[Any] = []
+        raw = True
+        for a in args:
+            if type(a) is Value:
+                xs.append(a._array)
+                edges.append(a._edge)
+                raw = False
+            else:
+                xs.append(admit(self, a))
+                edges.append(None)
+        kernel = self._kernels.get(self._key(xs))
+        if kernel is None:
+            kernel, xs = self._find_kernel(xs)
         try:
             y = kernel(*xs, **attrs)
         except Exception as exc:
@@ -124,12 +138,12 @@ class Op(Callee):
         if self.residuals:
             y, *rest = y
             residuals = tuple(rest)
-        if any(type(a) is Value for a in args):
-            return self._record(xs, [a._edge if type(a) is Value else None for a in args], y, residuals, attrs)
-        return y
+        return y if raw else self._record(xs, edges, y, residuals, attrs)
 
     def method_call(self, value: Value, *args: Any, **attrs: Any) -> Any:
         """Apply as a method of `value`: attributes may be given by position, in the order of the signature."""
+        if not args and not attrs:
+            return unary(self, value)  # which comes back for what is more
         others = len(self.inputs) - 1
         names = [*self.attrs][: len(args) - others] if len(args) > others else []
         if len(args) > others + len(names):
@@ -138,35 +152,50 @@ class Op(Callee):
 
     def _record(self, xs: Any, edges: Any, y: Any, residuals: Any, attrs: dict[str, Any]) -> Any:
         """Hand out the result of the kernel as Values, and leave a node behind if a gradient is to flow."""
-        several = type(y) in (tuple, list)
-        backend = self._result_backend(y if several else (y,))
-        mask = 0
-        if not mode() & NO_GRAD:
-            for i, edge in enumerate(edges):
-                if edge is not None:
-                    mask |= 1 << i
-        plan = self._plan(mask, len(xs), bool(mode() & FORWARD)) if mask else None
-        if plan is None or not plan.wrt:
-            return tuple([wrap(out, None) for out in y]) if several else wrap(y, None)
-        flows = [registry.kind(out.dtype, backend) in ("float", "complex") for out in (y if several else (y,))]
-        if not any(flows):
-            return tuple([wrap(out, None) for out in y]) if several else wrap(y, None)
-        saved = plan.collect(xs, tuple(y) if several else y, residuals, attrs, self._backend(xs))
-        kept = tuple([edges[i] for i in plan.wrt])
-        if not several:
-            node = make_node(plan, kept, saved, y.shape, y.dtype, type(y))
-            if mode() & DEBUG:
-                remember(node)
-            return wrap(y, node)
-        node = make_node(plan, kept, saved, tuple([(out.shape, out.dtype, type(out)) for out in y]), SEVERAL, tuple)
+        if type(y) is tuple or type(y) is list:
+            return self._record_several(xs, edges, y, residuals, attrs)
+        backend = registry.backend_of(type(y))
+        if backend is None:
+            self._refuse_result(y)
+        plan = self._plan_for(edges)
+        if plan is None or registry.kind(y.dtype, backend) not in _DIFFERENTIABLE:
+            return wrap(y, None)
+        saved = plan.collect(xs, y, residuals, attrs)
+        node = make_node(plan, tuple([edges[i] for i in plan.wrt]), saved, y.shape, y.dtype, type(y))
+        if mode() & DEBUG:
+            remember(node)
+        return wrap(y, node)
+
+    def _record_several(self, xs: Any, edges: Any, ys: Any, residuals: Any, attrs: dict[str, Any]) -> Any:
+        """Do the same for a kernel with several results: one node, and an edge of its own for each of them."""
+        backend = registry.backend_of(type(ys[0])) if ys else None
+        if backend is None:
+            self._refuse_result(*ys)
+        plan = self._plan_for(edges)
+        flows = [plan is not None and registry.kind(y.dtype, backend) in _DIFFERENTIABLE for y in ys]
+        if plan is None or not any(flows):
+            return tuple([wrap(y, None) for y in ys])
+        saved = plan.collect(xs, tuple(ys), residuals, attrs)
+        facts = tuple([(y.shape, y.dtype, type(y)) for y in ys])
+        node = make_node(plan, tuple([edges[i] for i in plan.wrt]), saved, facts, SEVERAL, tuple)
         if mode() & DEBUG:
             remember(node)
         return tuple(
-            [
-                wrap(out, select(node, i, out) if flow else None)
-                for i, (out, flow) in enumerate(zip(y, flows, strict=True))
-            ]
+            [wrap(y, select(node, i, y) if flow else None) for i, (y, flow) in enumerate(zip(ys, flows, strict=True))]
         )
+
+    def _plan_for(self, edges: Any) -> Plan | None:
+        """Return the plan for the inputs that have edges; None if nothing is to be recorded."""
+        bits = mode()
+        mask = 0
+        if not bits & NO_GRAD:
+            for i, edge in enumerate(edges):
+                if edge is not None:
+                    mask |= 1 << i
+        if mask == 0:
+            return None
+        plan = self._plan(mask, len(edges), bits & FORWARD != 0)
+        return plan if plan.wrt else None
 
     def _plan(self, mask: int, count: int, forward: bool = False) -> Plan:
         key = (mask, count, forward)
@@ -180,7 +209,8 @@ class Op(Callee):
                             f"Detach that argument, or declare a rule (None says that it is not differentiable). {row(self)}"
                         )
             plan = self._plans[key] = Plan(self, mask, count, forward)
-            if self._short and not forward:
+            # The short paths give a node all the edges that there are.
+            if self._short and not forward and len(plan.wrt) == mask.bit_count():
                 self._short_plans[mask] = plan
         return plan
 
@@ -292,6 +322,8 @@ class Op(Callee):
 
     def _key(self, xs: list[Any]) -> Any:
         """Return what a kernel is cached under: one type if all have it, else the types."""
+        if len(xs) == 1:
+            return type(xs[0])
         types = tuple(map(type, xs)) if self.variadic is None else frozenset(map(type, xs))
         if len(types) == 2 and self.variadic is None:
             t1, t2 = types
@@ -300,10 +332,6 @@ class Op(Callee):
 
     def _find_kernel(self, xs: list[Any]) -> tuple[Any, list[Any]]:
         """Return the kernel and the arrays for it, lists and foreign arrays converted."""
-        key = self._key(xs)
-        kernel = self._kernels.get(key)
-        if kernel is not None:
-            return kernel, xs
         known = [x for x in xs if type(x) in PYTHON_SCALARS or registry.backend_of(type(x)) is not None]
         converted = len(known) != len(xs)
         backend = registry.common_backend(known, repr(self.id))
@@ -332,18 +360,9 @@ class Op(Callee):
         if not self.differentiable or registry.kind(y.dtype, backend) in ("float", "complex"):
             self._quick[key] = kernel
 
-    def _result_backend(self, outputs: Any) -> Any:
-        backend = registry.backend_of(type(outputs[0])) if len(outputs) else None
-        if backend is None:
-            shown = f"{outputs[0]!r:.60} of type {type(outputs[0]).__name__}" if len(outputs) else "no output"
-            raise KernelError(f"The kernel of {self.id!r} (plugin {self.plugin!r}) returned {shown}; expected arrays")
-        return backend
-
-    def _backend(self, arrays: Any) -> Any:
-        for x in arrays:
-            if type(x) not in PYTHON_SCALARS:
-                return registry.backend_of(type(x))
-        return registry.backend()
+    def _refuse_result(self, *outputs: Any) -> NoReturn:
+        shown = f"{outputs[0]!r:.60} of type {type(outputs[0]).__name__}" if outputs else "no output"
+        raise KernelError(f"The kernel of {self.id!r} (plugin {self.plugin!r}) returned {shown}; expected arrays")
 
     # ---- description ------------------------------------------------------------------------------------
 

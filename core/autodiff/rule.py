@@ -131,6 +131,7 @@ GENERAL: Final = 5
 _SINGLE = {("x", 0): FIRST, ("x", 1): SECOND, ("y",): OUTPUT}
 
 Pull = Callable[[Any, Any], Any]
+Get = Callable[[Any, Any, Any, dict[str, Any]], Any]
 
 
 def forward_sources(op: Any, wrt: tuple[int, ...]) -> set[tuple[Any, ...]]:
@@ -159,7 +160,20 @@ class Plan:
         ``joint(g, saved)`` for all inputs of the op together.
     """
 
-    __slots__ = ("conj_pulls", "count", "joint", "keep", "op", "pulls", "push", "replaced", "slots", "special", "wrt")
+    __slots__ = (
+        "conj_pulls",
+        "count",
+        "getters",
+        "joint",
+        "keep",
+        "op",
+        "pulls",
+        "push",
+        "replaced",
+        "slots",
+        "special",
+        "wrt",
+    )
 
     def __init__(self, op: Any, mask: int, count: int, forward: bool = False) -> None:
         self.op = op
@@ -181,6 +195,7 @@ class Plan:
         if forward:
             found |= forward_sources(op, self.wrt)
         self.slots: tuple[tuple[Any, ...], ...] = tuple(sorted(found, key=repr))
+        self.getters: tuple[Get, ...] = tuple([_getter(slot) for slot in self.slots])
         if len(self.wrt) != len(wrt):
             self.keep = GENERAL
         elif not self.slots:
@@ -247,29 +262,13 @@ class Plan:
             results.extend(pulled)
         return results[position]
 
-    def collect(self, xs: Any, y: Any, residuals: Any, attrs: dict[str, Any], backend: Any) -> Any:
+    def collect(self, xs: Any, y: Any, residuals: Any, attrs: dict[str, Any]) -> Any:
         """Gather what the rules name."""
-        if self.keep == NOTHING:
+        keep = self.keep
+        if keep == NOTHING:
             return None
-        saved = tuple([self._find(slot, xs, y, residuals, attrs, backend) for slot in self.slots])
-        return saved[0] if self.keep in (FIRST, SECOND, OUTPUT) else saved
-
-    def _find(self, slot: Any, xs: Any, y: Any, residuals: Any, attrs: dict[str, Any], backend: Any) -> Any:
-        match slot[0]:
-            case "x":
-                return xs[slot[1]]
-            case "y":
-                return y
-            case "attr":
-                return attrs[slot[1]]
-            case "residual":
-                return residuals[slot[1]]
-            case "xs":
-                return tuple(xs)
-            case "attrs":
-                return attrs
-        fact = _fact(slot[0], backend)
-        return tuple([fact(x) for x in xs]) if slot[1] is None else fact(xs[slot[1]])
+        found = [get(xs, y, residuals, attrs) for get in self.getters]
+        return found[0] if keep in (FIRST, SECOND, OUTPUT) else tuple(found)
 
     def lift(self, node: Node) -> Any:
         """Return what `node` saved as Values in the graph, so that a recorded pass differentiates through it."""
@@ -316,13 +315,41 @@ def _constant(item: Any) -> Any:
     return wrap(item, None) if own is not None and registry.kind(item.dtype, own) in ("float", "complex") else item
 
 
-def _fact(name: str, backend: Any) -> Callable[[Any], Any]:
-    """Return a function that tells shape, dtype or device of an input, Python's numbers included."""
-    if name == "shape":
-        return lambda x: getattr(x, "shape", ())
-    if name == "dtype":
-        return lambda x: getattr(x, "dtype", type(x))
-    return lambda x: f"{backend.name}:{backend.device(x)}" if hasattr(x, "dtype") else None
+def _getter(slot: tuple[Any, ...]) -> Get:
+    """Return a function that finds what a node keeps in this slot."""
+    kind = slot[0]
+    where: Any = slot[-1]
+    match kind:
+        case "x":
+            return lambda xs, y, residuals, attrs: xs[where]
+        case "y":
+            return lambda xs, y, residuals, attrs: y
+        case "attr":
+            return lambda xs, y, residuals, attrs: attrs[where]
+        case "residual":
+            return lambda xs, y, residuals, attrs: residuals[where]
+        case "xs":
+            return lambda xs, y, residuals, attrs: tuple(xs)
+        case "attrs":
+            return lambda xs, y, residuals, attrs: attrs
+    fact: Callable[[Any], Any] = {"shape": _shape, "dtype": _dtype, "device": _device}[kind]
+    if where is None:
+        return lambda xs, y, residuals, attrs: tuple([fact(x) for x in xs])
+    return lambda xs, y, residuals, attrs: fact(xs[where])
+
+
+# Of Python's numbers too, which reach kernels as they are.
+def _shape(x: Any) -> Any:
+    return getattr(x, "shape", ())
+
+
+def _dtype(x: Any) -> Any:
+    return getattr(x, "dtype", type(x))
+
+
+def _device(x: Any) -> Any:
+    own = registry.backend_of(type(x))
+    return None if own is None else f"{own.name}:{own.device(x)}"
 
 
 _PLACES = {("g",): -1, ("needs",): -2, ("xp",): -3}
