@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from autodiff.registry import registry
@@ -20,6 +18,13 @@ class Follow:
     def __init__(self, switches: list[Any]) -> None:
         self._switches = switches
 
+    def __enter__(self) -> Follow | None:
+        return self if self._switches else None
+
+    def __exit__(self, *exc_info: object) -> None:
+        for switch in self._switches:
+            switch.restore()
+
     def __call__(self, g: Any) -> None:
         if type(g) is tuple or type(g) is list:
             g = next((part for part in g if part is not None), None)
@@ -28,13 +33,10 @@ class Follow:
             switch(array)
 
 
-@contextmanager
-def following() -> Iterator[Follow | None]:
-    """Give a `Follow`, or None where no library has a current device to switch; restore the device at the end."""
+def following() -> Follow:
+    """Return a context for a pass: it gives a `Follow`, or None where no library has a current device to switch.
+
+    At its end the device is what it was.
+    """
     found = [backend.switch() for backend in registry.backends.values()]
-    switches = [switch for switch in found if switch is not None]
-    try:
-        yield Follow(switches) if switches else None
-    finally:
-        for switch in switches:
-            switch.restore()
+    return Follow([switch for switch in found if switch is not None])

@@ -77,8 +77,9 @@ class Optimizer:
         for group in self.groups:
             for p in group["params"]:
                 state = next(states)
-                if p.grad is not None:
-                    p.data = self._moved(p.data, raw(p.grad), group, state)
+                g = p.grad
+                if g is not None:
+                    p.data = self._moved(p.data, raw(g), group, state)
 
     def _moved(self, x: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> Any:
         """Return the new numbers of a parameter; may write into `state` alone."""
