@@ -110,7 +110,11 @@ def _about(function: str, own: Backend | None = None) -> Callable[..., Any]:
     return call
 
 
-_ABOUT = ("isdtype", "result_type", "can_cast", "finfo", "iinfo", "shape", "ndim", "size", "iscomplexobj", "isrealobj")
+_ABOUT = (
+    *("isdtype", "result_type", "can_cast", "finfo", "iinfo", "shape", "ndim", "size", "iscomplexobj", "isrealobj"),
+    *("isclose", "allclose", "array_equal", "array_equiv", "iscomplex", "isreal"),
+    *("nonzero", "flatnonzero", "argwhere", "shares_memory", "may_share_memory"),
+)
 
 
 # ---- every other name ------------------------------------------------------------------------------------------
@@ -237,7 +241,7 @@ def array_ufunc(ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
     if method == "__call__":
         if name == "divmod":
             return _standard_op("floor_divide")(*inputs), _standard_op("remainder")(*inputs)
-        op = _standard_op(name)
+        op = _standard_op(name) or FUNCTIONS.get(name)
         if op is None:
             _no_op(f"numpy.{name}", name)
         if kwargs:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from autodiff.composed import COMPOSED, subscripts_of
 from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.registry import registry
 from autodiff.standard import standard
@@ -35,15 +36,19 @@ def stack(arrays: Any, axis: int = 0, out: Any = None, **rest: Any) -> Any:
     return _op("stack")(*arrays, axis=axis)
 
 
-def hstack(tup: Any) -> Any:
+def hstack(tup: Any, *, dtype: Any = None, **rest: Any) -> Any:
     """``numpy.hstack``: joined along the second axis, vectors along their only one."""
+    refuse_options("hstack", **rest)
     arrays = [ravel(a) if len(_shape(a)) == 0 else a for a in tup]
-    return _op("concat")(*arrays, axis=min(1, len(_shape(arrays[0])) - 1))
+    joined = _op("concat")(*arrays, axis=min(1, len(_shape(arrays[0])) - 1))
+    return joined if dtype is None else standard.astype(joined, dtype=dtype)
 
 
-def vstack(tup: Any) -> Any:
+def vstack(tup: Any, *, dtype: Any = None, **rest: Any) -> Any:
     """``numpy.vstack``: joined along the first axis, vectors as rows."""
-    return _op("concat")(*[standard.reshape(a, shape=(1, -1)) if len(_shape(a)) < 2 else a for a in tup])
+    refuse_options("vstack", **rest)
+    joined = _op("concat")(*[standard.reshape(a, shape=(1, -1)) if len(_shape(a)) < 2 else a for a in tup])
+    return joined if dtype is None else standard.astype(joined, dtype=dtype)
 
 
 def ravel(a: Any, order: str = "C") -> Any:
@@ -134,9 +139,11 @@ def inner(a: Any, b: Any) -> Any:
     return _op("tensordot")(a, b, axes=(-1, -1))
 
 
-def einsum(subscripts: str, *operands: Any, out: Any = None, optimize: Any = True) -> Any:
-    """``numpy.einsum``, with subscripts as text; it is always optimized."""
+def einsum(subscripts: Any, *operands: Any, out: Any = None, optimize: Any = True) -> Any:
+    """``numpy.einsum``, in both of its forms; it is always optimized."""
     refuse_options("einsum", out=out)
+    if not isinstance(subscripts, str):
+        subscripts, operands = subscripts_of((subscripts, *operands))
     return _op("einsum")(*operands, subscripts=subscripts)
 
 
@@ -235,4 +242,5 @@ _WRITTEN = (stack, hstack, vstack, ravel, meshgrid, pad, cumsum, cumprod, clip, 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: _spelling(name, text) for name, text in _SIGNATURES.items()},
     **{function.__name__: function for function in _WRITTEN},
+    **COMPOSED,
 }

@@ -82,6 +82,46 @@ _CALLS: dict[str, Any] = {
     "inner": lambda xp, x: xp.inner(x, A),
     "einsum": lambda xp, x: xp.einsum("ij,kj->ik", x, A),
     "max": lambda xp, x: xp.max(x, 0),
+    "einsum by lists": lambda xp, x: xp.einsum(x, [0, 1], A, [2, 1], [0, 2]),
+    "einsum by lists, implicit": lambda xp, x: xp.einsum(x, [..., 1], A, [..., 1]),
+    "vstack dtype": lambda xp, x: xp.vstack([x, A], dtype=np.float32),
+    "hstack dtype": lambda xp, x: xp.hstack([x, A], dtype=np.float32),
+    "copy": lambda xp, x: xp.copy(x),
+    "atleast_1d": lambda xp, x: xp.atleast_1d(x[0, 0]),
+    "atleast_2d": lambda xp, x: xp.atleast_2d(x[0]),
+    "atleast_2d several": lambda xp, x: xp.atleast_2d(1.0, x)[1],
+    "atleast_3d": lambda xp, x: xp.atleast_3d(x),
+    "atleast_3d vector": lambda xp, x: xp.atleast_3d(x[0]),
+    "atleast_3d number": lambda xp, x: xp.atleast_3d(x[0, 0]),
+    "dstack": lambda xp, x: xp.dstack([x, A]),
+    "dstack one": lambda xp, x: xp.dstack([x]),
+    "column_stack": lambda xp, x: xp.column_stack([x[0], A.T]),
+    "append": lambda xp, x: xp.append(x, 2.0),
+    "append rows": lambda xp, x: xp.append(x, A, axis=0),
+    "vsplit": lambda xp, x: xp.vsplit(x, 2)[1],
+    "hsplit": lambda xp, x: xp.hsplit(x, [1])[1],
+    "hsplit vector": lambda xp, x: xp.hsplit(x[0], 3)[1],
+    "dsplit": lambda xp, x: xp.dsplit(xp.stack([x, x], 2), 2)[0],
+    "array_split": lambda xp, x: xp.array_split(x, 2, axis=1)[0],
+    "array_split last": lambda xp, x: xp.array_split(x, 2, 1)[-1],
+    "flipud": lambda xp, x: xp.flipud(x),
+    "fliplr": lambda xp, x: xp.fliplr(x),
+    "rollaxis": lambda xp, x: xp.rollaxis(xp.stack([x, x]), 2),
+    "rollaxis to": lambda xp, x: xp.rollaxis(xp.stack([x, x]), 0, 2),
+    "rollaxis from behind": lambda xp, x: xp.rollaxis(xp.stack([x, x]), -3, -1),
+    "broadcast_arrays": lambda xp, x: xp.broadcast_arrays(x[0], A)[0],
+    "diff": lambda xp, x: xp.diff(x),
+    "diff twice": lambda xp, x: xp.diff(x * x, 2, 1),
+    "diff of rows": lambda xp, x: xp.diff(x, axis=0, prepend=2.0, append=A[:1]) ** 2,
+    "trapezoid": lambda xp, x: xp.trapezoid(x),
+    "trapezoid dx": lambda xp, x: xp.trapezoid(x, dx=0.5, axis=0),
+    "trapezoid x": lambda xp, x: xp.trapezoid(x, np.array([0.0, 1.0, 3.0])),
+    "trapezoid x of rows": lambda xp, x: xp.trapezoid(x, np.array([0.0, 3.0]), axis=0),
+    "trapezoid of many x": lambda xp, x: xp.trapezoid(A, x * x, axis=-1),
+    "radians": lambda xp, x: xp.radians(x),
+    "deg2rad": lambda xp, x: xp.deg2rad(x),
+    "degrees": lambda xp, x: xp.degrees(x),
+    "rad2deg": lambda xp, x: xp.rad2deg(x),
 }
 
 
@@ -126,6 +166,25 @@ def test_answers_without_a_gradient(call: Any) -> None:
         np.testing.assert_array_equal(found.data, call(np, A))
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda xp, x: xp.isclose(x, A + 1e-12),
+        lambda xp, x: xp.allclose(x, A, rtol=0.0),
+        lambda xp, x: xp.array_equal(A, x),
+        lambda xp, x: xp.iscomplex(x),
+        lambda xp, x: xp.nonzero(x)[1],
+        lambda xp, x: xp.argwhere(x),
+    ],
+)
+def test_answers_as_raw_arrays(call: Any) -> None:
+    """What compares arrays, and finds places, tells of raw arrays."""
+    for xp in (anp, np):
+        found = call(xp, Value(A))
+        assert type(found) is not Value
+        np.testing.assert_array_equal(found, call(np, A))
+
+
 def test_ufunc_methods() -> None:
     """Reductions and running results of ufuncs are ops too."""
     for name in ("minimum.reduce", "multiply.reduce", "add.accumulate", "multiply.accumulate"):
@@ -159,6 +218,9 @@ def test_linalg_looks_at_the_last_axes() -> None:
         (lambda x: np.ravel(x, "F"), "'F'"),
         (lambda x: np.meshgrid(x[0], sparse=True), "sparse"),
         (lambda x: np.einsum("ij", x, out=A), "out"),
+        (lambda x: anp.einsum(x, "ij"), "list of its labels"),
+        (lambda x: np.diff(x, -1), "from 0 on"),
+        (lambda x: np.vstack([x, x], casting="no"), "casting"),
         (lambda x: np.put_along_axis(x, np.array([[0]]), 1.0, 1), "returns a copy"),
     ],
 )

@@ -1,0 +1,180 @@
+"""NumPy's functions that are several ops, or one op under another name: joined, split, turned, differenced arrays.
+
+`COMPOSED` is what `autodiff.numpy` has of them, by NumPy's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from string import ascii_letters
+from typing import Any
+
+from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.registry import registry
+from autodiff.standard import standard
+
+__all__ = ["COMPOSED", "subscripts_of"]
+
+_DEGREES = 57.29577951308232
+
+
+def _op(name: str) -> Any:
+    return registry.op(f"autodiff_ops.{name}")
+
+
+def _shape(a: Any) -> Any:
+    return a.shape if hasattr(a, "shape") else registry.asarray(a)[0].shape
+
+
+def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+    """``numpy.copy``."""
+    return standard.positive(a)
+
+
+def atleast_1d(*arys: Any) -> Any:
+    """``numpy.atleast_1d``."""
+    return _each(arys, lambda shape: (1,) * (1 - len(shape)) + shape)
+
+
+def atleast_2d(*arys: Any) -> Any:
+    """``numpy.atleast_2d``."""
+    return _each(arys, lambda shape: (1,) * (2 - len(shape)) + shape)
+
+
+def atleast_3d(*arys: Any) -> Any:
+    """``numpy.atleast_3d``: a vector gets an axis on both sides, a matrix one at the end."""
+    return _each(arys, lambda shape: ((1,) * (2 - len(shape)) + shape + (1,))[-3:] if len(shape) < 3 else shape)
+
+
+def _each(arrays: Any, shape: Callable[[Any], Any]) -> Any:
+    reshaped = tuple(standard.reshape(a, shape=shape(tuple(_shape(a)))) for a in arrays)
+    return reshaped[0] if len(reshaped) == 1 else reshaped
+
+
+def dstack(tup: Any) -> Any:
+    """``numpy.dstack``: joined along the third axis."""
+    arrays = atleast_3d(*tup)
+    return _op("concat")(*(arrays if isinstance(arrays, tuple) else (arrays,)), axis=2)
+
+
+def column_stack(tup: Any) -> Any:
+    """``numpy.column_stack``: vectors as columns, joined along the second axis."""
+    return _op("concat")(*[standard.reshape(a, shape=(-1, 1)) if len(_shape(a)) < 2 else a for a in tup], axis=1)
+
+
+def append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    """``numpy.append``: both flattened without an axis."""
+    return _op("concat")(arr, values, axis=axis)
+
+
+def _split(name: str, axis: int) -> Callable[..., Any]:
+    def split(ary: Any, indices_or_sections: Any) -> Any:
+        # Of a vector hsplit takes the only axis.
+        along = 0 if name == "hsplit" and len(_shape(ary)) == 1 else axis
+        sections = indices_or_sections
+        if not isinstance(sections, int):
+            sections = tuple(int(s) for s in sections)
+        return list(_op("split")(ary, sections=sections, axis=along))
+
+    split.__name__ = split.__qualname__ = name
+    split.__doc__ = f"``numpy.{name}``: a list of parts along axis {axis}."
+    return split
+
+
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    """``numpy.array_split``: parts whose sizes differ by one at most."""
+    if isinstance(indices_or_sections, int):
+        each, more = divmod(_shape(ary)[axis], indices_or_sections)
+        indices_or_sections = [each * i + min(i, more) for i in range(1, indices_or_sections)]
+    return list(_op("split")(ary, sections=tuple(int(s) for s in indices_or_sections), axis=axis))
+
+
+def flipud(m: Any) -> Any:
+    """``numpy.flipud``."""
+    return _op("flip")(m, axis=0)
+
+
+def fliplr(m: Any) -> Any:
+    """``numpy.fliplr``."""
+    return _op("flip")(m, axis=1)
+
+
+def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    """``numpy.rollaxis``."""
+    n = len(_shape(a))
+    axis, start = axis % n, start + n if start < 0 else start
+    return _op("moveaxis")(a, source=axis, destination=start - (axis < start))
+
+
+def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
+    """``numpy.broadcast_arrays``."""
+    shape = registry.backend().xp.broadcast_shapes(*[tuple(_shape(a)) for a in args])
+    return tuple(registry.op("autodiff.broadcast_to")(a, shape=shape) for a in args)
+
+
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """``numpy.diff``: the n-th differences along an axis."""
+    if n < 0:
+        raise ArgumentError(f"diff(n={n}) needs a whole number from 0 on")
+    shape = list(_shape(a))
+    shape[axis] = 1
+    ends = [
+        end if end is None or _shape(end) else registry.op("autodiff.broadcast_to")(end, shape=tuple(shape))
+        for end in (prepend, append)
+    ]
+    parts = [part for part in (ends[0], a, ends[1]) if part is not None]
+    a = _op("concat")(*parts, axis=axis) if len(parts) > 1 else a
+    before = (slice(None),) * (axis % len(shape))
+    for _ in range(n):
+        later, earlier = (standard.getitem(a, index=(*before, part)) for part in (slice(1, None), slice(None, -1)))
+        a = standard.subtract(later, earlier)
+    return a
+
+
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """``numpy.trapezoid``: the integral along an axis by the trapezoidal rule."""
+    before = (slice(None),) * (axis % len(_shape(y)))
+    right, left = (standard.getitem(y, index=(*before, part)) for part in (slice(1, None), slice(None, -1)))
+    if x is not None:
+        dx = diff(x, axis=axis if len(_shape(x)) > 1 else -1)
+        if len(_shape(x)) == 1:
+            dx = standard.reshape(dx, shape=(-1,) + (1,) * (len(_shape(y)) - axis % len(_shape(y)) - 1))
+    return standard.sum((right + left) * dx / 2.0, axis=axis)
+
+
+def radians(x: Any) -> Any:
+    """``numpy.radians``."""
+    return standard.divide(x, _DEGREES)
+
+
+def degrees(x: Any) -> Any:
+    """``numpy.degrees``."""
+    return standard.multiply(x, _DEGREES)
+
+
+def subscripts_of(operands: Any) -> tuple[str, tuple[Any, ...]]:
+    """Return subscripts as text, and the arrays, for ``einsum(a, [0, 1], b, [1, 2], [0, 2])``."""
+    lists = [*operands[1::2], *operands[-1:]] if len(operands) % 2 else [*operands[1::2]]
+    if len(operands) < 2 or not all(isinstance(labels, list | tuple) for labels in lists):
+        raise ArgumentTypeError(
+            "einsum takes subscripts such as 'ij,jk->ik' and arrays, or each array with the list of its labels after it"
+        )
+    texts = ["".join("..." if label is Ellipsis else ascii_letters[label] for label in labels) for labels in lists]
+    if len(operands) % 2:
+        return f"{','.join(texts[:-1])}->{texts[-1]}", operands[:-1:2]
+    return ",".join(texts), operands[::2]
+
+
+_SPLITS = {name: _split(name, axis) for name, axis in (("vsplit", 0), ("hsplit", 1), ("dsplit", 2))}
+_WRITTEN = (
+    *(copy, atleast_1d, atleast_2d, atleast_3d, dstack, column_stack, append, array_split, flipud, fliplr, rollaxis),
+    *(broadcast_arrays, diff, trapezoid, radians, degrees),
+)
+
+#: All of them, by NumPy's name.
+COMPOSED: dict[str, Callable[..., Any]] = {
+    **{function.__name__: function for function in _WRITTEN},
+    **_SPLITS,
+    "deg2rad": radians,
+    "rad2deg": degrees,
+}
