@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["by_elements", "cut", "in_blocks", "is_large", "lanes", "rows", "threads"]
 
@@ -48,6 +50,8 @@ def threads() -> int:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # and `logging` with it: large arrays can wait for them
+
     return ThreadPoolExecutor(threads() - 1, "autodiff")
 
 
