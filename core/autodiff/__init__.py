@@ -11,8 +11,11 @@
 from typing import Any
 
 from autodiff import backward as _backward
+from autodiff import batch_rules as _batch_rules
+from autodiff import batches as _batches
 from autodiff import broadcasting as _broadcasting
 from autodiff import handles as _handles
+from autodiff import levels as _levels
 from autodiff import plugins as _plugins
 from autodiff import value as _value
 from autodiff.checkpointing import checkpoint
@@ -26,6 +29,7 @@ from autodiff.registry import registry as _registry
 from autodiff.standard import standard as _standard
 from autodiff.transforms import grad, jvp, linearize, value_and_grad, vjp
 from autodiff.value import Value
+from autodiff.vectorizing import vmap
 
 __all__ = [
     "COMPILED",
@@ -51,6 +55,7 @@ __all__ = [
     "to_dot",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]
 
 __version__ = "0.1.0"
@@ -80,9 +85,18 @@ def _recorded_xp(backend: Any) -> Any:
     return autodiff.numpy.recorded_xp(backend)
 
 
+def _batched_xp(backend: Any) -> Any:
+    import autodiff.numpy
+
+    return autodiff.numpy.batched_xp(backend)
+
+
 # The core's modules do not import each other in a circle: what one needs of a later one is handed over here.
 _value.run_backward = _backward.backward
-_value.numpy_protocols = _NumpyProtocols()
+_value.spread_for = _levels.spread_for
+_value.numpy_protocols = _batches.numpy_protocols = _NumpyProtocols()
+_batch_rules.enter, _batch_rules.leave = _levels.enter, _levels.leave
 _registry.loader = _load
 _registry.recorded_xp = _recorded_xp
+_registry.batched_xp = _batched_xp
 _registry.listeners.append(lambda: _standard.fill(_registry.ops))

@@ -45,6 +45,9 @@ class Backend(ABC):
     #: Types of immutable 0-d results that the library returns in place of arrays (NumPy's scalars).
     #: They may stay inside graphs; the user is always handed the 0-d array that `box` makes of them.
     scalar_types: tuple[type, ...] = ()
+    #: The backend of the arrays that those of this one stand for, as batches and tracers do: their arrays meet, and
+    #: every op asks `kernel_for`, whatever other kernels there are.
+    base: Backend | None = None
 
     @abstractmethod
     def recognises(self, array_type: type) -> bool:

@@ -14,9 +14,10 @@ from contextvars import copy_context
 from typing import Any
 
 from autodiff import inspection, leaves
+from autodiff.batch_rules import in_batch
 from autodiff.devices import following
 from autodiff.graph import SPENT, Edge, between, next_seq, refuse_spent, schedule, spend
-from autodiff.modes import DEBUG, MODE, NO_GRAD, mode
+from autodiff.modes import BATCH, DEBUG, MODE, NO_GRAD, mode
 from autodiff.projection import project
 from autodiff.registry import registry
 from autodiff.rule import SELECT, Plan, nothing, place, same
@@ -46,7 +47,7 @@ def _pull_back(
         MODE.set(mode() & ~NO_GRAD)
     for root in roots:
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
-    checks = mode() & DEBUG
+    checks, batch = mode() & DEBUG, mode() & BATCH
     order, cotangents = schedule(roots, 0 if targets is None else min((e.seq for e in targets), default=0))
     live = None if targets is None else between(order, targets)
     wanted: set[Edge] = targets or set()
@@ -67,7 +68,7 @@ def _pull_back(
                 continue
             if follow is not None:
                 follow(g)
-            plan: Plan = node.plan
+            plan: Plan = in_batch(node.plan) if batch else node.plan
             edges = (node.edge1, node.edge2) + node.more  # noqa: RUF005  # see `schedule`
             saved = node.saved
             if node.dtype is not dtype:
@@ -113,7 +114,7 @@ def _pull_back(
                     continue
                 if follow is not None:
                     follow(q)
-                if edge in summed:
+                if edge in summed and type(q) is type(before):
                     before += q
                     cotangents[edge] = before
                 else:

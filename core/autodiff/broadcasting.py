@@ -9,12 +9,18 @@ from typing import Any
 
 from autodiff.declarations import linear
 from autodiff.samples import sample
+from autodiff.standard import standard
 
 __all__ = ["OPS", "broadcast_to", "sum_to"]
 
 
 def _sum_to_vjp(g: Any, x_shape: tuple[int, ...]) -> Any:
     return broadcast_to(g, shape=x_shape)
+
+
+def _sum_to_batching(x: Any, shape: tuple[int, ...]) -> Any:
+    size, missing = x.shape[0], len(x.shape) - 1 - len(shape)
+    return standard.reshape(sum_to(x, shape=(size, *(1,) * missing, *shape)), shape=(size, *shape))
 
 
 @linear(
@@ -25,6 +31,7 @@ def _sum_to_vjp(g: Any, x_shape: tuple[int, ...]) -> Any:
         sample((2,), shape=()),
         sample((0, 2), shape=(1, 2)),
     ],
+    batching=_sum_to_batching,
 )
 def sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     """Sum `x` over the dimensions that broadcasting added to `shape`: the transpose of `broadcast_to`.
@@ -55,6 +62,13 @@ def sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return total if total.shape == tuple(shape) else xp.reshape(total, shape)
 
 
+def _broadcast_to_batching(x: Any, shape: tuple[int, ...]) -> Any:
+    size, missing = x.shape[0], len(shape) - (len(x.shape) - 1)
+    if missing > 0:
+        x = standard.reshape(x, shape=(size, *(1,) * missing, *x.shape[1:]))
+    return broadcast_to(x, shape=(size, *shape))
+
+
 @linear(
     transpose=lambda g, x_shape: sum_to(g, shape=x_shape),
     samples=[
@@ -63,6 +77,7 @@ def sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
         sample((), shape=(2, 2)),
         sample((1, 2), shape=(0, 2)),
     ],
+    batching=_broadcast_to_batching,
 )
 def broadcast_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     """Repeat `x` along new and unit dimensions to `shape`, by the rules of broadcasting.

@@ -171,7 +171,7 @@ class _CheckpointPlan(Plan):
         self.wrt = tuple(range(count))
         self.keep = GENERAL
         self.slots = ()
-        self.pulls = self.conj_pulls = self.joint = self.replaced = None
+        self.pulls = self.conj_pulls = self.joint = self.replaced = self.batched = None
         self.special = True
         self.push = _push
 

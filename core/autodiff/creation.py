@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from autodiff.backend import Backend
+from autodiff.batches import base_of, levels_of
 from autodiff.broadcasting import broadcast_to
 from autodiff.errors import GradientTypeError
 from autodiff.registry import registry
@@ -47,8 +48,15 @@ def _create(name: str, backend: Backend | None, *args: Any, **kwargs: Any) -> Va
             )
     raw = [unwrap(a) for a in args]
     like = next((found for a in raw if (found := registry.backend_of(type(a)))), None)
-    own = backend or like or registry.backend()
+    own = base_of(backend or like or registry.backend())
+    if name.endswith("_like") and levels_of(raw[0]):  # an array like that of one example of a batch
+        name, kwargs = name.removesuffix("_like"), {"dtype": raw[0].dtype, **_given(kwargs)}
+        raw[0] = raw[0].shape
     return wrap(getattr(own.xp, name)(*raw, **{key: unwrap(arg) for key, arg in kwargs.items()}), None)
+
+
+def _given(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {key: arg for key, arg in kwargs.items() if arg is not None}
 
 
 def _full(create: Callable[..., Any], shape: Any, fill_value: Any, dtype: Any = None, **rest: Any) -> Any:

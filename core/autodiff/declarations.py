@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from autodiff.batch_rules import check_batching
 from autodiff.errors import RegistrationError
 from autodiff.handles import Callee
 from autodiff.op import REQUIRED, Op
@@ -31,6 +32,7 @@ def elementwise(
     jvps: Sequence[Any] | Mapping[str, Any] | None = None,
     c: str | None = None,
     c_partials: Sequence[str] = (),
+    batching: Any = None,
     samples: Sequence[Any] = (),
     reference: Any = None,
     unsupported: Sequence[Unsupported] = (),
@@ -57,6 +59,8 @@ def elementwise(
         is, ``"scipy.special:erf"``, imported by the tests alone, and only where it is installed.
     unsupported : sequence of Unsupported
         What is known not to work.
+    batching : function or tuple of str, optional
+        As for `primitive`; without it batches broadcast.
     method : bool
         Whether the op is a method of Value too.
 
@@ -88,6 +92,7 @@ def elementwise(
             vjps=partials if partials is not None else vjps,
             jvps=partials if partials is not None else jvps,
             role="partial" if partials is not None else "vjp",
+            batching=batching,
             samples=samples,
             reference=reference,
             unsupported=unsupported,
@@ -104,6 +109,7 @@ def linear(
     *,
     transpose: Any,
     signature: str | None = None,
+    batching: Any = None,
     samples: Sequence[Any] = (),
     reference: Any = None,
     unsupported: Sequence[Unsupported] = (),
@@ -116,7 +122,7 @@ def linear(
     transpose : function, or sequence or mapping of them
         The transposed op: maps the cotangent ``g`` of the output to that of the input. One for each input;
         for ``*xs`` one joint function that returns a tuple.
-    signature, samples, reference, unsupported, method
+    signature, batching, samples, reference, unsupported, method
         As for `primitive`.
 
     Examples
@@ -137,6 +143,7 @@ def linear(
             joint_vjp=transpose if joint else None,
             role="vjp",
             signature=signature,
+            batching=batching,
             samples=samples,
             reference=reference,
             unsupported=unsupported,
@@ -154,6 +161,7 @@ def primitive(
     jvp: Function | None = None,
     residuals: Sequence[str] = (),
     signature: str | None = None,
+    batching: Any = None,
     samples: Sequence[Any] = (),
     reference: Any = None,
     unsupported: Sequence[Unsupported] = (),
@@ -181,6 +189,8 @@ def primitive(
         is, ``"scipy.special:erf"``, imported by the tests alone, and only where it is installed.
     unsupported : sequence of Unsupported
         What is known not to work.
+    batching : function or tuple of str, optional
+        How to compute for a batch: a rule, or the names of the attributes that hold axes; else by a loop.
     method : bool
         Whether the op is a method of Value too.
 
@@ -225,6 +235,7 @@ def primitive(
             role="vjp",
             residuals=tuple(residuals),
             signature=signature,
+            batching=batching,
             samples=samples,
             reference=reference,
             unsupported=unsupported,
@@ -335,6 +346,7 @@ def _make(
     broadcasts: bool = False,
     c: str | None = None,
     c_partials: tuple[str, ...] = (),
+    batching: Any = None,
 ) -> Op:
     module, plugin, name, op_id = _names(function)
     takes_xp, inputs, variadic, attrs = _parameters(function)
@@ -360,7 +372,9 @@ def _make(
         unsupported=tuple(unsupported),
         c=c,
         c_partials=c_partials,
-        batching=None,
+        batching=batching,
+        batching_names=(),
+        batching_names_batched=False,
     )
     taken = RESERVED & {*inputs, *attrs, *residuals, variadic or ""}
     if taken:
@@ -379,6 +393,7 @@ def _make(
     if c_partials and len(c_partials) != len(inputs):
         raise RegistrationError(f"{op_id!r} has {len(inputs)} inputs and {len(c_partials)} c_partials")
     _check_c_partials(op)
+    check_batching(op)
     functools.update_wrapper(op, function)
     return op
 

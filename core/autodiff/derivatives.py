@@ -6,23 +6,35 @@ And `stop_gradient`, which keeps a derivative from flowing.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
 
 from autodiff import trees
+from autodiff.batches import base_of, innermost
 from autodiff.errors import ArgumentError
+from autodiff.graph import schedule
+from autodiff.inputs import Inputs, as_value, run
 from autodiff.registry import registry
-from autodiff.transforms import grad, jvp, linearize, vjp
+from autodiff.replacing import boxed
+from autodiff.rule import SEVERAL
+from autodiff.seeds import seed_for
+from autodiff.transforms import grad, jvp, vjp
 from autodiff.value import Value, unwrap, wrap
+from autodiff.vectorizing import vmap
 
 __all__ = ["elementwise_grad", "hessian", "holomorphic_grad", "hvp", "jacobian", "stop_gradient"]
 
 Function = Callable[..., Any]
 _MODES = ("auto", "forward", "reverse")
 
+#: What the arrays that one batched pass of a Jacobian makes may take, in bytes.
+_MEMORY = 2**28
 
-def jacobian(f: Function, argnums: int | Sequence[int] = 0, mode: str = "auto") -> Function:
+
+def jacobian(
+    f: Function, argnums: int | Sequence[int] = 0, mode: str = "auto", *, chunk_size: int | None = None
+) -> Function:
     """Return a function that computes the Jacobian of `f`.
 
     Parameters
@@ -34,6 +46,9 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0, mode: str = "auto") 
     mode : {"auto", "forward", "reverse"}
         Columns by forward passes, one for each element of the arguments, or rows by backward passes, one for
         each element of the result; ``"auto"`` takes whichever are fewer.
+    chunk_size : int, optional
+        How many rows or columns one pass computes, as a batch. By default as many as keep the arrays that such a
+        pass makes, estimated from those of the recorded graph, below 256 MiB.
 
     Returns
     -------
@@ -44,14 +59,14 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0, mode: str = "auto") 
     Raises
     ------
     ArgumentError
-        `mode` is none of the three.
+        `mode` is none of the three, or `chunk_size` is not positive.
     GradientTypeError
         An argument holds integers, booleans or text.
 
     Notes
     -----
     For complex numbers the entries are the derivatives of a holomorphic function, and mean nothing for others.
-    The passes run one after the other over one recorded graph.
+    `f` is called once; the passes over its graph are batched as those of `vmap` are.
 
     Examples
     --------
@@ -63,93 +78,94 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0, mode: str = "auto") 
     """
     if mode not in _MODES:
         raise ArgumentError(f"jacobian(mode=...) is one of {', '.join(map(repr, _MODES))}; it was given {mode!r}")
+    if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
+        raise ArgumentError(f"jacobian(chunk_size=...) is a positive int or None; it was given {chunk_size!r}")
 
     @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        numbers: list[Any] = [argnums] if isinstance(argnums, int) else list(argnums)
-        if not all(isinstance(n, int) and -len(args) <= n < len(args) for n in numbers):
-            raise ArgumentError(
-                f"jacobian: argnums={argnums!r}, and it was called with {len(args)} positional arguments"
-            )
-
-        def chosen(*xs: Any) -> Any:
-            full = list(args)
-            for n, x in zip(numbers, xs, strict=True):
-                full[n] = x
-            return f(*full, **kwargs)
-
-        xs = [args[n] for n in numbers]
-        inputs, in_def = trees.flatten(xs)
-        inputs = [registry.asarray(unwrap(x))[0] for x in inputs]
-        ys, push = linearize(chosen, *xs)
-        outputs, out_def = trees.flatten(ys)
-        outputs = [registry.asarray(unwrap(y))[0] for y in outputs]
-        columns, rows = (sum(prod(a.shape) for a in arrays) for arrays in (inputs, outputs))
-        if mode == "forward" or (mode == "auto" and columns <= rows):
-            blocks = _columns(push, inputs, in_def, outputs)
-        else:
-            _, pull = vjp(chosen, *xs)
-            blocks = _rows(pull, outputs, out_def, inputs)
-        per_output = [trees.unflatten(in_def, row) for row in blocks]
-        if isinstance(argnums, int):
-            per_output = [row[0] for row in per_output]
-        else:
-            per_output = [tuple(row) for row in per_output]
-        return trees.unflatten(out_def, per_output)
+        inputs = Inputs("jacobian", f, args, argnums)
+        ys, _ = run(f, inputs, kwargs, False, forward=mode != "reverse")
+        leaves, out_def = trees.flatten(ys)
+        outputs = [as_value(y, f) for y in leaves]
+        arguments = [value for _, _, fresh in inputs.places for value in fresh if value is not None]
+        columns, rows = (sum(prod(v.shape) for v in values) for values in (arguments, outputs))
+        forward = mode == "forward" or (mode == "auto" and columns <= rows)
+        blocks = _columns if forward else _rows
+        chunk = chunk_size or max(1, _MEMORY // max(1, _bytes_between(outputs, inputs)))
+        return trees.unflatten(out_def, blocks(inputs, outputs, chunk))
 
     return jacobian_of
 
 
-def _columns(push: Any, inputs: list[Any], in_def: Any, outputs: list[Any]) -> list[list[Any]]:
-    """Return, for each output and input, the block of the Jacobian, by one forward pass for each input element."""
+def _bytes_between(outputs: list[Value], inputs: Inputs) -> int:
+    """Return how many bytes the results of the recorded ops take: as many as a pass makes for each row at most."""
+    edges = [edge for _, edges, _ in inputs.places for edge in edges if edge is not None]
+    order, _ = schedule([y._edge for y in outputs if y._edge is not None], min((e.seq for e in edges), default=0))
+    facts = [fact for node in order for fact in (node.shape if node.dtype is SEVERAL else [(node.shape, node.dtype)])]
+    return sum(prod(shape) * getattr(dtype, "itemsize", 8) for shape, dtype, *_ in facts)
+
+
+def _columns(inputs: Inputs, outputs: list[Value], chunk: int) -> list[Any]:
+    """Return, for each output, the blocks of the Jacobian in the structure of the arguments, by forward passes."""
     blocks: list[list[Any]] = [[] for _ in outputs]
-    for j, x in enumerate(inputs):
-        columns: list[list[Any]] = [[] for _ in outputs]
-        for tangent in _basis(x):
-            given = trees.unflatten(in_def, [tangent if k == j else None for k in range(len(inputs))])
-            pushed, _ = trees.flatten(push(*given))
-            for column, t in zip(columns, pushed, strict=True):
-                column.append(t)
-        for i, y in enumerate(outputs):
-            blocks[i].append(_stacked(columns[i], x, (*y.shape, *x.shape), last=True, like=y))
+    for n, (treedef, _, fresh) in enumerate(inputs.places):
+        parts: list[list[Any]] = [[] for _ in outputs]
+        for j, x in enumerate(fresh):
+
+            def pushed(t: Any, n: int = n, j: int = j, treedef: Any = treedef, fresh: Any = fresh) -> list[Any]:
+                tangent = trees.unflatten(treedef, [t if k == j else None for k in range(len(fresh))])
+                return inputs.push(outputs, tuple(tangent if m == n else None for m in range(len(inputs.places))))
+
+            chunks = [] if x is None else [vmap(pushed, out_axes=-1)(basis) for basis in _basis(x, chunk)]
+            for i, y in enumerate(outputs):
+                block = None if x is None else _joined([c[i] for c in chunks], -1, (*y.shape, *x.shape), y)
+                parts[i].append(block)
+        for i, part in enumerate(parts):
+            blocks[i].append(trees.unflatten(treedef, part))
+    return [block[0] if inputs.single else tuple(block) for block in blocks]
+
+
+def _rows(inputs: Inputs, outputs: list[Value], chunk: int) -> list[Any]:
+    """Return, for each output, the blocks of the Jacobian in the structure of the arguments, by backward passes."""
+    blocks = []
+    places = [(treedef, fresh) for treedef, _, fresh in inputs.places]
+    arguments, structure = trees.flatten(places[0][1] if inputs.single else tuple(fresh for _, fresh in places))
+    for y in outputs:
+
+        def pulled(g: Any, y: Value = y) -> list[Any]:
+            gradients = inputs.pull([y], [seed_for(y, g, True)], retain=True, unused="zeros")
+            return [None if q is None else _conjugate(q) for q in trees.flatten(gradients)[0]]
+
+        chunks = [vmap(pulled)(basis) for basis in _basis(y, chunk)]
+        rows = [
+            None if x is None else _joined([c[j] for c in chunks], 0, (*y.shape, *x.shape), x)
+            for j, x in enumerate(arguments)
+        ]
+        found = trees.unflatten(structure, rows)
+        listed = [found] if inputs.single else found
+        whole = [trees.unflatten(treedef, part) for (treedef, _), part in zip(places, listed, strict=True)]
+        blocks.append(whole[0] if inputs.single else tuple(whole))
     return blocks
 
 
-def _rows(pull: Any, outputs: list[Any], out_def: Any, inputs: list[Any]) -> list[list[Any]]:
-    """Return, for each output and input, the block of the Jacobian, by one backward pass for each output element."""
-    blocks: list[list[Any]] = []
-    for i, y in enumerate(outputs):
-        rows: list[list[Any]] = [[] for _ in inputs]
-        for cotangent in _basis(y):
-            given = trees.unflatten(out_def, [cotangent if k == i else None for k in range(len(outputs))])
-            pulled, _ = trees.flatten(pull(given))
-            for row, g in zip(rows, pulled, strict=True):
-                row.append(_conjugate(g))
-        blocks.append([_stacked(rows[j], y, (*y.shape, *x.shape), last=False, like=x) for j, x in enumerate(inputs)])
-    return blocks
-
-
-def _basis(like: Any) -> Any:
-    """Yield the arrays of the shape of `like` that are one in one place and zero elsewhere."""
-    own: Any = registry.backend_of(type(like))
-    xp = own.xp
+def _basis(like: Value, chunk: int) -> Iterator[Any]:
+    """Yield the arrays like `like` that are one in one place and zero elsewhere, `chunk` of them at a time."""
+    own: Any = base_of(registry.backend_of(type(like._array)))
     count = prod(like.shape)
-    for n in range(count):
-        one = xp.asarray(xp.arange(count) == n)
-        yield own.beside(xp.reshape(own.astype(one, like.dtype), like.shape), like)
+    for start in range(0, count, chunk):
+        size = min(chunk, count - start)
+        ones = own.xp.eye(size, count, k=start, dtype=like.dtype)
+        yield own.beside(own.xp.reshape(ones, (size, *like.shape)), innermost(like._array))
 
 
-def _stacked(parts: list[Any], along: Any, shape: tuple[int, ...], *, last: bool, like: Any) -> Any:
-    """Join one array for each element of `along` into a block; in front, or at the end if `last`."""
-    if not parts:
-        own: Any = registry.backend_of(type(like))
-        return own.box(own.beside(own.xp.zeros(shape, dtype=like.dtype), like))
-    op = registry.op
-    flat = [op("autodiff_ops.reshape")(part, shape=(1, -1)) for part in parts]
-    block = op("autodiff_ops.concat")(*flat, axis=0)
-    if last:
-        block = op("autodiff_ops.permute_dims")(block, axes=(1, 0))
-    return op("autodiff_ops.reshape")(block, shape=shape)
+def _joined(chunks: list[Any], axis: int, shape: tuple[int, ...], like: Value) -> Any:
+    """Join the chunks along their batch axis, and give that axis the shape that the basis ran over."""
+    own: Any = base_of(registry.backend_of(type(like._array)))
+    if not chunks:
+        return own.box(own.beside(own.xp.zeros(shape, dtype=like.dtype), innermost(like._array)))
+    block = chunks[0] if len(chunks) == 1 else registry.op("autodiff_ops.concat")(*chunks, axis=axis)
+    block = registry.op("autodiff_ops.reshape")(block, shape=shape)
+    return block if type(block) is Value else boxed(block)
 
 
 def _conjugate(g: Any) -> Any:
@@ -157,7 +173,7 @@ def _conjugate(g: Any) -> Any:
     return registry.op("autodiff_ops.conj")(g) if registry.kind(g.dtype, own) == "complex" else g
 
 
-def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def hessian(f: Function, argnums: int | Sequence[int] = 0, *, chunk_size: int | None = None) -> Function:
     """Return a function that computes the matrix of second derivatives of `f`, forward over reverse.
 
     Parameters
@@ -166,6 +182,8 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         Returns one real number.
     argnums : int or sequence of int
         Which positional arguments to differentiate with respect to; a sequence gives a tuple of tuples.
+    chunk_size : int, optional
+        How many columns one pass computes, as for `jacobian`.
 
     Returns
     -------
@@ -180,7 +198,7 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     array([[ 6.,  0.],
            [ 0., 12.]])
     """
-    return jacobian(grad(f, argnums), argnums, mode="forward")
+    return jacobian(grad(f, argnums), argnums, mode="forward", chunk_size=chunk_size)
 
 
 def hvp(f: Function, x: Any, v: Any) -> Any:

@@ -4,11 +4,13 @@
 """
 
 from autodiff.backend import Backend
+from autodiff.batches import InBatch, shifted
+from autodiff.broadcasting import broadcast_to
 from autodiff.declarations import Composite, composite, elementwise, linear, primitive
 from autodiff.errors import ArgumentError, ArgumentTypeError, BackendMismatchError
 from autodiff.hookspecs import hookimpl
-from autodiff.op import Op, ops_of
-from autodiff.registry import registry
+from autodiff.op import Op
+from autodiff.registry import ops_of, registry
 from autodiff.samples import Array, Sample, Unsupported, binary, sample, unary
 
 __all__ = [
@@ -18,11 +20,13 @@ __all__ = [
     "Backend",
     "BackendMismatchError",
     "Composite",
+    "InBatch",
     "Op",
     "Sample",
     "Unsupported",
     "backend_of",
     "binary",
+    "broadcast_to",
     "composite",
     "elementwise",
     "get_backend",
@@ -31,6 +35,7 @@ __all__ = [
     "ops_of",
     "primitive",
     "sample",
+    "shifted",
     "unary",
 ]
 

@@ -15,12 +15,13 @@ from contextvars import copy_context
 from typing import Any
 
 from autodiff.backward import pull_back
+from autodiff.batch_rules import BatchPlan, guarded, in_batch, lifted
 from autodiff.broadcasting import broadcast_to
 from autodiff.coverage import row
 from autodiff.devices import Follow, following
 from autodiff.errors import RuleError
 from autodiff.graph import Edge, Leaf, Node, between, schedule
-from autodiff.modes import MODE, NO_GRAD, mode
+from autodiff.modes import BATCH, MODE, NO_GRAD, mode
 from autodiff.registry import registry
 from autodiff.rule import FIRST, IDENTITY, OUTPUT, SECOND, SELECT, SEVERAL, Plan, Rule, make_call, make_pull
 from autodiff.standard import standard
@@ -41,6 +42,7 @@ def push_forward(tangents: dict[Edge, Any], roots: list[Edge], *, record: bool) 
 
 
 def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool, follow: Follow | None) -> list[Any]:
+    batch = mode() & BATCH
     MODE.set(mode() & ~NO_GRAD)  # rules that are transposed record, on variables of their own
     for root in roots:
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
@@ -50,7 +52,7 @@ def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool, fo
     for node in reversed(order):
         if node not in live or node in starts:
             continue
-        plan = node.plan
+        plan = in_batch(node.plan) if batch else node.plan
         ts = [tangents.get(edge) for edge in node.edges]
         if all(t is None for t in ts):  # a rule before it said that nothing flows
             continue
@@ -78,13 +80,15 @@ def _fit(t: Any, node: Node, record: bool) -> Any:
     if tuple(raw.shape) != tuple(node.shape):
         t = broadcast_to(t, shape=node.shape)
     if raw.dtype != node.dtype:
-        own: Any = registry.backend_of(node.type)
+        own: Any = registry.backend_of(type(raw))
         t = standard.astype(t, dtype=node.dtype) if record else own.astype(t, node.dtype)
     return t
 
 
 def _make_push(plan: Plan) -> Push:
     """Return ``push(tangents, saved, node, record)`` for nodes of one plan."""
+    if type(plan) is BatchPlan:
+        return _on_batches(plan)
     op = plan.op
     if plan is IDENTITY:
         return lambda ts, saved, node, record: ts[0]
@@ -100,6 +104,17 @@ def _make_push(plan: Plan) -> Push:
     if op.jvps and all(isinstance(op.jvps[i], Rule) for i in plan.wrt):
         return _sum_of([make_call(op.jvps[i], where, single) for i in plan.wrt])
     return _transposed(plan)
+
+
+def _on_batches(plan: BatchPlan) -> Push:
+    push = _make_push(plan.plain)
+    if plan.op.kind == "linear":  # the op itself, which knows what to do with a batch
+        return push
+
+    def on_batches(ts: list[Any], saved: Any, node: Node, record: bool) -> Any:
+        return guarded(lambda ts, saved: push(ts, saved, node, record), plan)(ts, saved)
+
+    return on_batches
 
 
 def _by_input(plan: Plan, ts: list[Any]) -> tuple[Any, ...]:
@@ -151,7 +166,7 @@ def _transposed(plan: Plan) -> Push:
     def push(ts: list[Any], saved: Any, node: Node, record: bool) -> Any:
         several = node.dtype is SEVERAL
         outputs = node.shape if several else [(node.shape, node.dtype, node.type)]
-        cotangents = [_variable(*facts) for facts in outputs]
+        cotangents = [_variable(*facts, beside=(ts, saved)) for facts in outputs]
         g: Any = tuple(cotangents) if several else cotangents[0]
         pulls: Any = plan.conj_pulls if registry.is_complex(node.dtype, node.type) else plan.pulls
         if plan.special:
@@ -178,12 +193,13 @@ def _transposed(plan: Plan) -> Push:
     return push
 
 
-def _variable(shape: Any, dtype: Any, array_type: type) -> Value | None:
+def _variable(shape: Any, dtype: Any, array_type: type, *, beside: Any) -> Value | None:
     """Return zeros to differentiate for, in the place of a cotangent; None for an output that has none."""
     own: Any = registry.backend_of(array_type)
     if registry.kind(dtype, own) not in ("float", "complex"):
         return None
-    return wrap(own.zeros(shape, dtype, array_type), Leaf(shape, dtype, array_type))
+    zeros = lifted(own.zeros(shape, dtype, array_type), *beside)
+    return wrap(zeros, Leaf(shape, dtype, type(zeros)))
 
 
 def _zero_tangent(t: Any, facts: Any, record: bool) -> Any:

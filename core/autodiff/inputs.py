@@ -7,6 +7,7 @@ from typing import Any
 
 from autodiff import trees
 from autodiff.backward import pull_back
+from autodiff.batch_rules import in_batch
 from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError
 from autodiff.forward import push_forward
 from autodiff.graph import Edge, Leaf, make_node
@@ -15,7 +16,7 @@ from autodiff.registry import registry
 from autodiff.replacing import boxed
 from autodiff.rule import IDENTITY
 from autodiff.seeds import seed_for
-from autodiff.value import Value, wrap
+from autodiff.value import Value, unwrap, wrap
 
 __all__ = ["Inputs", "as_value", "name_of", "run"]
 
@@ -61,13 +62,13 @@ class Inputs:
         below = leaf._edge if type(leaf) is Value else None
         edge = below if below is not None else Leaf(data.shape, data.dtype, type(data))
         # A node, even for a leaf: inside `f` an argument may be assigned to like any result.
-        return wrap(data, make_node(IDENTITY, (edge,), None, data.shape, data.dtype, type(data)))
+        plan = IDENTITY if own.base is None else in_batch(IDENTITY)
+        return wrap(data, make_node(plan, (edge,), None, data.shape, data.dtype, type(data)))
 
     def pull(self, outputs: list[Value], seeds: list[Any], *, retain: bool, unused: str) -> Any:
         """Return the gradients, in the structure of the arguments."""
-        record = self.nested or any(type(s) is Value for s in seeds)
-        if record:
-            seeds = [s if type(s) is Value else wrap(s, None) for s in seeds]
+        record = self.nested or any(type(s) is Value and s._edge is not None for s in seeds)
+        seeds = [_recorded(s) if record else unwrap(s) for s in seeds]
         wrt = [edge for _, edges, _ in self.places for edge in edges if edge is not None]
         roots = [(y._edge, s) for y, s in zip(outputs, seeds, strict=True) if y._edge is not None]
         pulled = pull_back(
@@ -98,22 +99,21 @@ class Inputs:
             for edge, value, t in zip(edges, fresh, leaves, strict=True):
                 if edge is not None and t is not None:
                     given[edge] = seed_for(value, t, type(t) is Value, what=f"the tangent of argument {n} of jvp")
-        record = self.nested or any(type(t) is Value for t in given.values())
-        if record:
-            given = {edge: t if type(t) is Value else wrap(t, None) for edge, t in given.items()}
+        record = self.nested or any(type(t) is Value and t._edge is not None for t in given.values())
+        given = {edge: _recorded(t) if record else unwrap(t) for edge, t in given.items()}
         roots = [y._edge for y in outputs if y._edge is not None]
         pushed = iter(push_forward(given, roots, record=record)) if given else iter([None] * len(roots))
         return [self._handed(None if y._edge is None else next(pushed), y) for y in outputs]
 
     def _handed(self, t: Any, like: Value) -> Any:
         """Hand out a tangent or a gradient, zeros for None."""
-        own: Any = registry.backend_of(type(like._array))
+        own: Any = registry.backend_of(type(like._array if t is None else unwrap(t)))
         if t is None:
             t = own.beside(own.zeros(like.shape, like.dtype, type(like._array)), like._array)
             t = t if self.raw and not self.nested else wrap(t, None)
         if type(t) is Value:  # of its own: two arguments may have been handed one and the same
-            return self.out(wrap(own.fresh(t._array), t._edge))
-        return boxed(own.fresh(t))
+            return wrap(own.fresh(t._array), t._edge)
+        return _bare(own.fresh(t))
 
     def _gradient(self, g: Any, edge: Edge, value: Value, unused: str, argnum: int) -> Any:
         if g is None:
@@ -130,7 +130,17 @@ class Inputs:
         if self.nested or not self.raw:
             return obj
         leaves, treedef = trees.flatten(obj)
-        return trees.unflatten(treedef, [leaf.data if type(leaf) is Value else leaf for leaf in leaves])
+        return trees.unflatten(treedef, [_bare(leaf.data) if type(leaf) is Value else leaf for leaf in leaves])
+
+
+def _recorded(t: Any) -> Value:
+    return t if type(t) is Value else wrap(t, None)
+
+
+def _bare(array: Any) -> Any:
+    """Return an array as users see it: a 0-d array for a scalar, a Value for a batch."""
+    own: Any = registry.backend_of(type(array))
+    return boxed(array) if own.base is None else wrap(array, None)
 
 
 def run(

@@ -57,7 +57,7 @@ def first_sum(arrived: dict[Any, Any], edge: Edge, g: Any) -> Any:
 
 
 def _sum(leaf: Leaf, before: Any, g: Any, references: int) -> Any:
-    own: Any = registry.backend_of(leaf.type)
+    own: Any = registry.backend_of(type(unwrap(g)))
     if type(before) is Value or type(g) is Value:
         with Switch(off=NO_GRAD):  # a gradient that was recorded stays so, whatever the mode around
             total = wrap(own.fresh(unwrap(g)), g._edge if type(g) is Value else None)

@@ -23,12 +23,16 @@ NO_GRAD: Final = 1
 DEBUG: Final = 2
 TRANSFORM: Final = 4  # inside a function that is being differentiated: inner transforms must record
 FORWARD: Final = 8  # nodes keep what forward rules name, too
+BATCH: Final = 16  # inside a function that `vmap` calls
 
 MODE: ContextVar[int] = ContextVar("autodiff_mode", default=0)
 mode = MODE.get
 
 #: What `checkpoint` puts between random ops and their generators: a function from one generator to another.
 REPLAY: ContextVar[Callable[[Any], Any] | None] = ContextVar("autodiff_replay", default=None)
+
+#: The levels of the `vmap` calls that the current context is inside of.
+LEVELS: ContextVar[tuple[int, ...]] = ContextVar("autodiff_levels", default=())
 
 
 class Switch:

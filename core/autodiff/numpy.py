@@ -16,13 +16,14 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from autodiff.backend import Backend
+from autodiff.batches import base_of, levels_of, refuse_to_read
 from autodiff.broadcasting import broadcast_to as _broadcast_to
 from autodiff.creation import CREATION, array, asarray, creator
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest
 from autodiff.registry import registry
 from autodiff.spellings import FUNCTIONS, LAST_AXES, refuse_options
 from autodiff.standard import standard
-from autodiff.value import unwrap
+from autodiff.value import unwrap, wrap
 
 # ---- functions whose signature is not the op's ---------------------------------------------------------------
 
@@ -101,7 +102,12 @@ def _about(function: str, own: Backend | None = None) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         raw = [unwrap(a) for a in args]
         backend = next((registry.backend_of(type(a)) for a in raw if registry.backend_of(type(a))), None)
-        return getattr((own or backend or registry.backend()).xp, function)(
+        if backend is not None and backend.base is not None:
+            if function in _OF_BATCHES:
+                return _OF_BATCHES[function](raw[0], backend)
+            # Of a batch the dtype is known, and no number.
+            raw = [(a.dtype if function in _OF_DTYPES else refuse_to_read(a)) if levels_of(a) else a for a in raw]
+        return getattr(base_of(own or backend or registry.backend()).xp, function)(
             *raw, **{k: unwrap(v) for k, v in kwargs.items()}
         )
 
@@ -110,6 +116,14 @@ def _about(function: str, own: Backend | None = None) -> Callable[..., Any]:
     return call
 
 
+_OF_DTYPES = ("isdtype", "result_type", "can_cast", "finfo", "iinfo")
+_OF_BATCHES: dict[str, Callable[[Any, Any], Any]] = {
+    "shape": lambda a, own: a.shape,
+    "ndim": lambda a, own: a.ndim,
+    "size": lambda a, own: a.size,
+    "iscomplexobj": lambda a, own: own.kind(a.dtype) == "complex",
+    "isrealobj": lambda a, own: own.kind(a.dtype) != "complex",
+}
 _ABOUT = (
     *("isdtype", "result_type", "can_cast", "finfo", "iinfo", "shape", "ndim", "size", "iscomplexobj", "isrealobj"),
     *("isclose", "allclose", "array_equal", "array_equiv", "iscomplex", "isreal"),
@@ -191,12 +205,14 @@ def __dir__() -> list[str]:
 class _Recorded:
     """`autodiff.numpy` as rules of a recorded pass see it: what they create lives on the backend of their arrays."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, raw: bool = False) -> None:
         self._backend = backend
+        self._raw = raw
 
     def __getattr__(self, name: str) -> Any:
-        if name in CREATION:
-            found = creator(name, self._backend)
+        if name in CREATION or (name == "asarray" and self._raw):
+            made = creator(name, self._backend) if name in CREATION else asarray
+            found = _raw(made) if self._raw else made
         elif name in _ABOUT:
             found = _about(name, self._backend)
         elif _own(name) is not None:
@@ -218,8 +234,27 @@ registry.listeners.append(_recorded.clear)  # another op, or backend, may have t
 def recorded_xp(backend: Backend) -> Any:
     """Return the namespace that a rule is handed as ``xp`` in a pass that is itself recorded."""
     if backend.name not in _recorded:
-        _recorded[backend.name] = _Recorded(backend)
+        _recorded[backend.name] = _Recorded(base_of(backend))
     return _recorded[backend.name]
+
+
+_batched: dict[str, _Recorded] = {}
+
+
+def batched_xp(backend: Backend) -> Any:
+    """Return the namespace of batches of arrays of `backend`: ops as in a recorded pass, but what it makes is raw."""
+    if backend.name not in _batched:
+        _batched[backend.name] = _Recorded(backend, raw=True)
+    return _batched[backend.name]
+
+
+def _raw(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that makes raw arrays, of raw ones, of one that makes Values."""
+
+    def made(*args: Any, **kwargs: Any) -> Any:
+        return unwrap(make(*[wrap(a, None) if levels_of(a) else a for a in args], **kwargs))
+
+    return made
 
 
 # ---- NumPy's protocols -----------------------------------------------------------------------------------------
@@ -272,10 +307,13 @@ def array_function(function: Any, args: Any, kwargs: Any) -> Any:
     return found(*args, **kwargs)
 
 
+_INTERNAL = ("recorded_xp", "batched_xp", "array_ufunc", "array_function", "namespace")
+
+
 def _own(name: str) -> Any:
     """Return the function of this name that is written out here; not what the module imports or has for itself."""
     found = FUNCTIONS.get(name) or globals().get(name)
-    internal = name.startswith("_") or name in ("recorded_xp", "array_ufunc", "array_function", "namespace")
+    internal = name.startswith("_") or name in _INTERNAL
     written = name in FUNCTIONS or found in (array, asarray) or getattr(found, "__module__", None) == __name__
     return found if written and not internal else None
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from autodiff.arguments import admit, convert
+from autodiff.batch_rules import in_batch
 from autodiff.calls import binary, unary
 from autodiff.coverage import row
 from autodiff.debugging import remember
@@ -30,7 +31,7 @@ from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.rule import MISSING, SEVERAL, Plan, select
 from autodiff.value import Value
 
-__all__ = ["REQUIRED", "Op", "ops_of"]
+__all__ = ["REQUIRED", "Op"]
 
 #: The default of an attribute that has none.
 REQUIRED: Any = object()
@@ -84,7 +85,9 @@ class Op(Callee):
         self.unsupported: tuple[Any, ...]
         self.c: str | None
         self.c_partials: tuple[str, ...]
-        self.batching: Any
+        self.batching: Any  # a rule, or the attributes that name axes
+        self.batching_names: tuple[str, ...]
+        self.batching_names_batched: bool
         self.__dict__.update(fields)
         self.own_kernels: dict[str, Callable[..., Any]] = {}
         self._kernels: dict[Any, Any] = {}
@@ -140,6 +143,18 @@ class Op(Callee):
             residuals = tuple(rest)
         return y if raw else self._record(xs, edges, y, residuals, attrs)
 
+    def apply(self, *xs: Any, **attrs: Any) -> Any:
+        """Return what the kernel returns for raw arrays, residuals included; nothing is recorded."""
+        attrs = self._bind(attrs) if self.attrs or attrs else attrs
+        arrays = [admit(self, x) for x in xs]
+        kernel = self._kernels.get(self._key(arrays))
+        if kernel is None:
+            kernel, arrays = self._find_kernel(arrays)
+        try:
+            return kernel(*arrays, **attrs)
+        except Exception as exc:
+            refuse(self, exc, arrays, attrs)
+
     def method_call(self, value: Value, *args: Any, **attrs: Any) -> Any:
         """Apply as a method of `value`: attributes may be given by position, in the order of the signature."""
         if not args and not attrs:
@@ -160,6 +175,8 @@ class Op(Callee):
         plan = self._plan_for(edges)
         if plan is None or registry.kind(y.dtype, backend) not in _DIFFERENTIABLE:
             return wrap(y, None)
+        if backend.base is not None:
+            plan = in_batch(plan)
         saved = plan.collect(xs, y, residuals, attrs)
         node = make_node(plan, tuple([edges[i] for i in plan.wrt]), saved, y.shape, y.dtype, type(y))
         if mode() & DEBUG:
@@ -175,6 +192,8 @@ class Op(Callee):
         flows = [plan is not None and registry.kind(y.dtype, backend) in _DIFFERENTIABLE for y in ys]
         if plan is None or not any(flows):
             return tuple([wrap(y, None) for y in ys])
+        if backend.base is not None:
+            plan = in_batch(plan)
         saved = plan.collect(xs, tuple(ys), residuals, attrs)
         facts = tuple([(y.shape, y.dtype, type(y)) for y in ys])
         node = make_node(plan, tuple([edges[i] for i in plan.wrt]), saved, facts, SEVERAL, tuple)
@@ -283,6 +302,8 @@ class Op(Callee):
         KernelError
             There is none, not even a generic one.
         """
+        if backend.base is not None:
+            return backend.kernel_for(self, array_type)
         if array_type in backend.scalar_types and not self.replaces:
             found = backend.kernel_for(self, array_type)
             if found is not None:
@@ -355,7 +376,7 @@ class Op(Callee):
         """Let the short paths call this kernel for arrays of these types, if it gives them one array to record."""
         backend = registry.backend_of(type(y))
         key = self._key(xs)
-        if key not in self._kernels or backend is None:
+        if key not in self._kernels or backend is None or backend.base is not None:
             return
         if not self.differentiable or registry.kind(y.dtype, backend) in ("float", "complex"):
             self._quick[key] = kernel
@@ -397,24 +418,6 @@ class Op(Callee):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Op:
         return self
-
-
-def ops_of(*modules: Any) -> list[Any]:
-    """Return the ops that `modules` declare, in order: what a plugin's ``register_ops`` registers.
-
-    Examples
-    --------
-    >>> from autodiff.extend import ops_of
-    >>> import autodiff_ops.random
-    >>> ops_of(autodiff_ops.random)
-    [<op autodiff_ops.dropout: dropout(x, *, p=0.5, generator=None)>]
-    """
-    return [
-        obj
-        for module in modules
-        for obj in vars(module).values()
-        if hasattr(type(obj), "forget_kernels") and obj.module == module.__name__
-    ]
 
 
 def _op_by_id(op_id: str) -> Any:

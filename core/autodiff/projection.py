@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from autodiff.batches import base_of
 from autodiff.broadcasting import sum_to
 from autodiff.errors import RuleError
 from autodiff.graph import Edge, Leaf, Node
+from autodiff.levels import settle
 from autodiff.registry import registry
 from autodiff.rule import Plan
 from autodiff.standard import standard
@@ -36,7 +38,12 @@ def project(q: Any, edge: Edge, node: Node, position: int, recorded: int) -> Any
         _no_value(q, plan, position, recorded)
     raw = unwrap(q)
     backend = registry.backend_of(edge.type)
-    if registry.backend_of(type(raw)) is not backend or backend is None:
+    own = registry.backend_of(type(raw))
+    if own is not None and own.base is not None:
+        q = settle(q, edge)
+        raw = unwrap(q)
+        own = registry.backend_of(type(raw))
+    if base_of(own) is not base_of(backend) or backend is None or own is None:
         name = backend.name if backend is not None else edge.type.__name__
         _wrong(plan, position, f"{type(raw).__module__}.{type(raw).__qualname__}", f"an array of the backend {name!r}")
     if not backend.same_shape(raw.shape, edge.shape):
@@ -44,7 +51,7 @@ def project(q: Any, edge: Edge, node: Node, position: int, recorded: int) -> Any
             _wrong(plan, position, f"shape {tuple(raw.shape)}", f"shape {tuple(edge.shape)}, that of the input")
         q = sum_to(q, shape=edge.shape)
     if raw.dtype != edge.dtype:
-        q = _as_dtype(q, raw.dtype, edge.dtype, backend, plan, position, recorded)
+        q = _as_dtype(q, raw.dtype, edge.dtype, own, plan, position, recorded)
     return q
 
 

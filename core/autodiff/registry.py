@@ -25,7 +25,7 @@ from autodiff.errors import (
     nearest,
 )
 
-__all__ = ["Registry", "registry"]
+__all__ = ["Registry", "ops_of", "registry"]
 
 #: Python's numbers reach kernels as they are: they take the dtype of what they meet.
 PYTHON_SCALARS = frozenset({bool, int, float, complex})
@@ -46,6 +46,7 @@ class Registry:
         self.loader: Callable[[], None] = lambda: None
         self.listeners: list[Callable[[], None]] = []  # run after each change
         self.recorded_xp: Callable[[Backend], Any] = lambda backend: backend.xp
+        self.batched_xp: Callable[[Backend], Any] = lambda backend: backend.xp
         self._state = "new"  # then loading, then loaded
         self._lock = threading.RLock()
         self._by_type: dict[type, Backend | None] = {}
@@ -275,7 +276,9 @@ class Registry:
             return self._by_type[array_type]
         except KeyError:
             self.load()
-        found = next((b for b in self.backends.values() if b.recognises(array_type)), None)
+        # The types of batches name their backend, which is registered under no name.
+        found = getattr(array_type, "__autodiff_backend__", None)
+        found = found or next((b for b in self.backends.values() if b.recognises(array_type)), None)
         if found is not None and array_type in found.rule_types() and array_type not in self._ruled:
             # Plans were made before the backend's library was loaded, hence without its rules.
             self._ruled.add(array_type)
@@ -342,9 +345,9 @@ class Registry:
                     f"{where}: argument {i} is {_describe(array)}; it takes a Value, an array of one of the backends "
                     f"{', '.join(self.backends)}, or a number"
                 )
-            if found is None:
+            if found is None or found is backend.base:
                 found, first = backend, i
-            elif backend is not found:
+            elif backend is not found and backend is not found.base:
                 raise BackendMismatchError(
                     f"{where}: argument {first} is on the backend {found.name!r} and argument {i} on "
                     f"{backend.name!r}; nothing is transferred in silence. Move one of them: "
@@ -367,6 +370,24 @@ def _place(obj: Any) -> tuple[str, str] | None:
     declared = getattr(obj, "function", obj)
     module, name = getattr(declared, "__module__", None), getattr(declared, "__qualname__", "")
     return (module, name) if module and name.isidentifier() else None
+
+
+def ops_of(*modules: Any) -> list[Any]:
+    """Return the ops that `modules` declare, in order: what a plugin's ``register_ops`` registers.
+
+    Examples
+    --------
+    >>> from autodiff.extend import ops_of
+    >>> import autodiff_ops.random
+    >>> ops_of(autodiff_ops.random)
+    [<op autodiff_ops.dropout: dropout(x, *, p=0.5, generator=None)>]
+    """
+    return [
+        obj
+        for module in modules
+        for obj in vars(module).values()
+        if hasattr(type(obj), "forget_kernels") and obj.module == module.__name__
+    ]
 
 
 def _describe(obj: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from autodiff.errors import ArgumentError, BackendMismatchError, GradientTypeError
 from autodiff.registry import registry
 
-__all__ = ["boxed", "refuse_narrowing", "replacement", "unboxed"]
+__all__ = ["boxed", "own_index", "refuse_narrowing", "replacement", "unboxed"]
 
 
 def replacement(where: str, old: Any, new: Any) -> Any:
@@ -62,3 +62,11 @@ def refuse_narrowing(into: Any, new: Any) -> None:
             f"v[i] = w with v of dtype {into.dtype} would cut the numbers of w, of dtype {new.dtype}, and with them the "
             f"gradient. Use v.astype({str(new.dtype)!r}), or w.detach()."
         )
+
+
+def own_index(item: Any) -> Any:
+    """Return a part of an index that nobody else can change before the backward pass reads it."""
+    if isinstance(item, list):
+        return tuple(own_index(getattr(i, "_array", i)) for i in item)
+    own = registry.backend_of(type(item))
+    return item if own is None or type(item) in own.scalar_types else own.fresh(item)

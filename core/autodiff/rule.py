@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 #: Names that mean something in a rule, hence no input or attribute may have them.
-RESERVED = frozenset({"g", "t", "y", "xp", "needs"})
+RESERVED = frozenset({"g", "t", "y", "xp", "needs", "batched"})
 
 #: The rule of an input that has none yet; None is the rule of an input that is not differentiable.
 MISSING: Any = object()
@@ -179,6 +179,7 @@ class Plan:
     """
 
     __slots__ = (
+        "batched",
         "conj_pulls",
         "count",
         "getters",
@@ -196,6 +197,7 @@ class Plan:
     def __init__(self, op: Any, mask: int, count: int, forward: bool = False) -> None:
         self.op = op
         self.push: Any = None  # made by `forward`, when a sweep first needs it
+        self.batched: Any = None  # made by `batch_rules`, when there is a batch
         self.count = count
         self.replaced: dict[type, tuple[Pull, ...]] | None = None
         wrt = [i for i in range(count) if mask >> i & 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from autodiff.batches import base_of
 from autodiff.errors import ArgumentError, BackendMismatchError, GraphError
 from autodiff.graph import Edge
 from autodiff.registry import registry
@@ -51,7 +52,7 @@ def seed_for(root: Value, gradient: Any, recorded: bool, *, what: str = "backwar
         seed = own.ones(data)
         return wrap(seed, None) if recorded else seed
     raw, theirs = registry.asarray(unwrap(gradient), backend=None if _has_backend(gradient) else own.name)
-    if theirs is not own:
+    if base_of(theirs) is not base_of(own):
         raise BackendMismatchError(
             f"{what}: the Value is on the backend {own.name!r} and its gradient on {theirs.name!r}; "
             f"move it with .to({own.name!r})."
@@ -68,7 +69,7 @@ def seed_for(root: Value, gradient: Any, recorded: bool, *, what: str = "backwar
     if recorded and type(gradient) is Value:
         return gradient if raw.dtype == data.dtype else gradient.astype(data.dtype)
     if raw.dtype != data.dtype:
-        raw = own.astype(raw, data.dtype)
+        raw = theirs.astype(raw, data.dtype)
     return wrap(raw, None) if recorded else raw
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-__all__ = ["flatten", "unflatten"]
+__all__ = ["flatten", "spread", "unflatten"]
 
 _NAMESPACE = "autodiff"
 _known: set[type] = set()
@@ -32,6 +32,20 @@ def unflatten(treedef: Any, leaves: list[Any]) -> Any:
     import optree
 
     return optree.tree_unflatten(treedef, leaves)
+
+
+def spread(prefix: Any, tree: Any) -> list[Any]:
+    """Return for each leaf of `tree` the leaf of `prefix`, a nesting of its outer containers, that stands for it.
+
+    Raises
+    ------
+    ValueError
+        `prefix` is no such nesting.
+    """
+    import optree
+
+    flatten(tree)  # registers what dataclasses there are
+    return optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=_NAMESPACE)
 
 
 def _register(cls: type) -> None:

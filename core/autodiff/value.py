@@ -16,16 +16,18 @@ from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError,
 from autodiff.graph import Cell, Edge, Leaf, Node
 from autodiff.handles import unwrap
 from autodiff.hooks import Hook, watch
-from autodiff.modes import NO_GRAD, mode
+from autodiff.modes import BATCH, NO_GRAD, mode
 from autodiff.operators import Operators
 from autodiff.registry import registry
-from autodiff.replacing import boxed, refuse_narrowing, replacement, unboxed
+from autodiff.replacing import boxed, own_index, refuse_narrowing, replacement, unboxed
 from autodiff.standard import standard
 
 __all__ = ["Value", "unwrap", "wrap"]
 
-#: What `Value.backward` and NumPy's protocols call; `autodiff/__init__` hands them over, as they work on Values.
+#: What `Value.backward`, an index inside `vmap` and NumPy's protocols call; `autodiff/__init__` hands them over, as they
+#: work on Values.
 run_backward: Any = None
+spread_for: Any = None
 numpy_protocols: Any = None
 
 
@@ -424,7 +426,8 @@ class Value(Operators):
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Value:
-        return standard.getitem(self, index=plain_index(index))  # type: ignore[no-any-return]
+        value = spread_for(self, index) if mode() & BATCH else self
+        return standard.getitem(value, index=plain_index(index))  # type: ignore[no-any-return]
 
     def __setitem__(self, index: Any, new: Any) -> None:
         if type(self._edge) is Leaf and not mode() & NO_GRAD:
@@ -434,7 +437,7 @@ class Value(Operators):
             )
         if type(new) is Value and new._edge is not None and self.dtype != new.dtype:
             refuse_narrowing(self._array, new._array)
-        result = standard.setitem(self, new, index=plain_index(index))
+        result = standard.setitem(spread_for(self, index), new, index=plain_index(index))
         if mode() & NO_GRAD and self._edge is not None:
             self._array = result._array
         else:
@@ -464,15 +467,7 @@ def plain_index(index: Any) -> tuple[Any, ...]:
             raise GradientTypeError(
                 f"A Value that needs a gradient (dtype {item.dtype}) cannot be an index: an index has no derivative."
             )
-    return tuple(_own_index(unwrap(item)) for item in items)
-
-
-def _own_index(item: Any) -> Any:
-    """Return a part of an index that nobody else can change before the backward pass reads it."""
-    if isinstance(item, list):
-        return tuple(_own_index(i) for i in item)
-    own = registry.backend_of(type(item))
-    return item if own is None or type(item) in own.scalar_types else own.fresh(item)
+    return tuple(own_index(unwrap(item)) for item in items)
 
 
 def _converted(value: Value, dtype: Any, backend: str | None) -> Value:

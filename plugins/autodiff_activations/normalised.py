@@ -15,7 +15,7 @@ def _softmax_vjp(g: Any, y: Any, axis: Any, xp: Any) -> Any:
     return weighted - y * xp.sum(weighted, axis=axis, keepdims=True)
 
 
-@primitive(vjps=(_softmax_vjp,), samples=_AXES, method=True)
+@primitive(vjps=(_softmax_vjp,), samples=_AXES, method=True, batching=("axis",))
 def softmax(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     """``exp(x) / sum(exp(x))`` over `axis`, without overflow: the maximum is taken out first.
 
@@ -37,7 +37,7 @@ def _log_softmax_vjp(g: Any, y: Any, axis: Any, xp: Any) -> Any:
     return g - xp.exp(y) * xp.sum(g, axis=axis, keepdims=True)
 
 
-@primitive(vjps=(_log_softmax_vjp,), samples=_AXES, method=True)
+@primitive(vjps=(_log_softmax_vjp,), samples=_AXES, method=True, batching=("axis",))
 def log_softmax(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     """``x - log(sum(exp(x)))`` over `axis`, exact where `softmax` would be 0.
 
@@ -60,7 +60,7 @@ def _softmin_vjp(g: Any, y: Any, axis: Any, xp: Any) -> Any:
     return y * xp.sum(weighted, axis=axis, keepdims=True) - weighted
 
 
-@primitive(vjps=(_softmin_vjp,), samples=_AXES)
+@primitive(vjps=(_softmin_vjp,), samples=_AXES, batching=("axis",))
 def softmin(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     """``exp(-x) / sum(exp(-x))`` over `axis`, without overflow: the `softmax` of ``-x``.
 
@@ -91,7 +91,11 @@ def _glu_vjp(g: Any, x: Any, axis: int, xp: Any) -> Any:
     return xp.concat((gs, gs * a * (1 - s)), axis=axis)
 
 
-@primitive(vjps=(_glu_vjp,), samples=[sample((4,)), sample((2, 6)), sample((4, 3), axis=0), sample((2, 4, 3), axis=-2)])
+@primitive(
+    vjps=(_glu_vjp,),
+    samples=[sample((4,)), sample((2, 6)), sample((4, 3), axis=0), sample((2, 4, 3), axis=-2)],
+    batching=("axis",),
+)
 def glu(xp: Any, x: Any, *, axis: int = -1) -> Any:
     """Gated linear unit: the first half of `x` along `axis`, times `sigmoid` of the second.
 

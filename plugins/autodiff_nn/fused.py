@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import autodiff_ops as ops
 from autodiff.extend import ArgumentError, ArgumentTypeError, Array, Sample, primitive, sample
 
 __all__ = ["cross_entropy_with_logits", "layer_norm", "linear"]
@@ -42,6 +43,25 @@ def linear_vjp_bias(g: Any, bias_shape: Any, xp: Any) -> Any:
     return xp.sum(_rows(g, xp), axis=0) if bias_shape else xp.sum(g)
 
 
+def _linear_batching(x: Any, weight: Any, bias: Any, batched: tuple[bool, ...]) -> Any:
+    if not (batched[1] or batched[2]):
+        return linear(x, weight, bias)
+    if batched[1]:
+        # For each example its own product, of a matrix whose rows are the leading axes.
+        size, outputs, inputs = weight.shape
+        lead = x.shape[batched[0] : -1]
+        rows = ops.reshape(x, shape=(*x.shape[: batched[0]], prod(lead), inputs))
+        y = ops.reshape(ops.matmul(rows, ops.matrix_transpose(weight)), shape=(size, *lead, outputs))
+    else:
+        lead = x.shape[batched[0] : -1]
+        y = linear(x, weight, 0.0)
+    if batched[2] and len(bias.shape) > 1:
+        bias = ops.reshape(bias, shape=(bias.shape[0], *(1,) * len(lead), bias.shape[1]))
+    elif batched[2]:
+        bias = ops.reshape(bias, shape=(bias.shape[0], *(1,) * (len(lead) + 1)))
+    return y + bias
+
+
 @primitive(
     vjps=(linear_vjp_x, linear_vjp_weight, linear_vjp_bias),
     samples=[
@@ -53,6 +73,7 @@ def linear_vjp_bias(g: Any, bias_shape: Any, xp: Any) -> Any:
         sample((4, 3), (2, 3), ()),
         Sample((Array((3, 2), kind="complex"), Array((4, 2), kind="complex"), Array((4,), kind="complex"))),
     ],
+    batching=_linear_batching,
 )
 def linear(xp: Any, x: Any, weight: Any, bias: Any) -> Any:
     """``x @ weight.T + bias``: an affine map of the last axis of `x`.
@@ -113,6 +134,23 @@ def layer_norm_vjp_bias(g: Any, bias_shape: Any, ndim: int, xp: Any) -> Any:
     return xp.sum(_wide(g, xp), axis=tuple(range(g.ndim - ndim)) if bias_shape else None)
 
 
+def _layer_norm_batching(x: Any, weight: Any, bias: Any, ndim: int, eps: float, batched: tuple[bool, ...]) -> Any:
+    _check_layer_norm_ndim(x.shape[batched[0] :], ndim)
+    if not (batched[1] or batched[2]):
+        return layer_norm(x, weight, bias, ndim=ndim, eps=eps)
+    n = len(x.shape) - batched[0]
+
+    def laid_out(part: Any, own: bool) -> Any:
+        return (
+            ops.reshape(part, shape=(part.shape[0], *(1,) * (n + 1 - len(part.shape)), *part.shape[1:]))
+            if own
+            else part
+        )
+
+    y = layer_norm(x, 1.0, 0.0, ndim=ndim, eps=eps)
+    return y * laid_out(weight, batched[1]) + laid_out(bias, batched[2])
+
+
 @primitive(
     vjps=(layer_norm_vjp_x, layer_norm_vjp_weight, layer_norm_vjp_bias),
     samples=[
@@ -124,6 +162,7 @@ def layer_norm_vjp_bias(g: Any, bias_shape: Any, ndim: int, xp: Any) -> Any:
         sample((4, 3), (), ()),
         sample((0, 3), (3,), (3,)),
     ],
+    batching=_layer_norm_batching,
 )
 def layer_norm(xp: Any, x: Any, weight: Any, bias: Any, *, ndim: int = 1, eps: float = 1e-5) -> Any:
     """Give the last `ndim` axes of `x` mean 0 and variance 1, then multiply by `weight` and add `bias`.
@@ -156,11 +195,15 @@ def layer_norm(xp: Any, x: Any, weight: Any, bias: Any, *, ndim: int = 1, eps: f
     return xp.astype(y, xp.result_type(*arrays))
 
 
-def _check_layer_norm(x: Any, weight: Any, bias: Any, ndim: int) -> None:
-    if not 0 < ndim <= x.ndim:
+def _check_layer_norm_ndim(shape: Any, ndim: int) -> None:
+    if not 0 < ndim <= len(shape):
         raise ArgumentError(
-            f"layer_norm: ndim is a number of axes of x, which has shape {x.shape}; it was given {ndim!r}"
+            f"layer_norm: ndim is a number of axes of x, which has shape {shape}; it was given {ndim!r}"
         )
+
+
+def _check_layer_norm(x: Any, weight: Any, bias: Any, ndim: int) -> None:
+    _check_layer_norm_ndim(x.shape, ndim)
     shape = x.shape[x.ndim - ndim :]
     for name, part in (("weight", weight), ("bias", bias)):
         if getattr(part, "shape", ()) not in ((), shape):
@@ -197,6 +240,7 @@ def cross_entropy_vjp_x(g: Any, x: Any, target: Any, total: Any, axis: int, xp: 
         Sample((Array((3, 2, 4)), Array((2, 4), 0, 3, "int")), {"axis": -3}),
         Sample((Array((0, 3)), Array((0,), 0, 3, "int"))),
     ],
+    batching=("axis",),
 )
 def cross_entropy_with_logits(xp: Any, x: Any, target: Any, *, axis: int = -1) -> Any:
     """``-log_softmax(x)`` at the class that `target` names, for each example; classes are along `axis`.

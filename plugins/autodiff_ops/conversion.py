@@ -16,6 +16,7 @@ from autodiff.extend import ArgumentError, backend_of, get_backend, linear, samp
         sample((3,), dtype="complex128"),
         sample((3,), dtype="int64"),
     ],
+    batching=(),
 )
 def astype(xp: Any, x: Any, *, dtype: Any) -> Any:
     """Convert to another dtype; differentiable between floating and complex types.
@@ -37,6 +38,7 @@ def _to_vjp(g: Any, x_device: Any) -> Any:
 @linear(
     transpose=_to_vjp,
     samples=[sample((2, 3), device="numpy"), sample((), device="numpy")],
+    batching=(),
 )
 def to(xp: Any, x: Any, *, device: str) -> Any:
     """Move to a backend or device, ``"numpy"``, ``"cupy"``, ``"cupy:1"``; the gradient moves back.

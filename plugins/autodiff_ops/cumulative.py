@@ -38,7 +38,12 @@ def cumulative_sum_vjp(g: Any, axis: Any, include_initial: bool) -> Any:
     return flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis)
 
 
-@linear(transpose=cumulative_sum_vjp, samples=_SAMPLES)
+def _cumulative_sum_batching(x: Any, axis: int | None, include_initial: bool) -> Any:
+    axis = 1 + _axis("cumulative_sum", axis, len(x.shape) - 1)
+    return cumulative_sum(x, axis=axis, include_initial=include_initial)
+
+
+@linear(transpose=cumulative_sum_vjp, samples=_SAMPLES, batching=_cumulative_sum_batching)
 def cumulative_sum(xp: Any, x: Any, *, axis: int | None = None, include_initial: bool = False) -> Any:
     """Sums of the first elements along `axis`: of one, of two, and so on; preceded by 0 with `include_initial`.
 
@@ -86,7 +91,12 @@ def cumulative_prod_vjp(g: Any, x: Any, y: Any, axis: Any, include_initial: bool
     return conj(before, xp) * s
 
 
-@primitive(vjps=(cumulative_prod_vjp,), samples=_SAMPLES)
+def _cumulative_prod_batching(x: Any, axis: int | None, include_initial: bool) -> Any:
+    axis = 1 + _axis("cumulative_prod", axis, len(x.shape) - 1)
+    return cumulative_prod(x, axis=axis, include_initial=include_initial)
+
+
+@primitive(vjps=(cumulative_prod_vjp,), samples=_SAMPLES, batching=_cumulative_prod_batching)
 def cumulative_prod(xp: Any, x: Any, *, axis: int | None = None, include_initial: bool = False) -> Any:
     """Products of the first elements along `axis`: of one, of two, and so on; preceded by 1 with `include_initial`.
 

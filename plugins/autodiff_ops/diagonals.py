@@ -17,7 +17,11 @@ def _tril_vjp(g: Any, k: int) -> Any:
     return tril(g, k=k)
 
 
-@linear(transpose=_tril_vjp, samples=_MATRICES)
+def _tril_batching(x: Any, k: int) -> Any:
+    return NotImplemented if len(x.shape) < 3 else tril(x, k=k)
+
+
+@linear(transpose=_tril_vjp, samples=_MATRICES, batching=_tril_batching)
 def tril(xp: Any, x: Any, *, k: int = 0) -> Any:
     """The elements of matrices on and below the `k`-th diagonal, 0 above.
 
@@ -36,7 +40,11 @@ def _triu_vjp(g: Any, k: int) -> Any:
     return triu(g, k=k)
 
 
-@linear(transpose=_triu_vjp, samples=_MATRICES)
+def _triu_batching(x: Any, k: int) -> Any:
+    return NotImplemented if len(x.shape) < 3 else triu(x, k=k)
+
+
+@linear(transpose=_triu_vjp, samples=_MATRICES, batching=_triu_batching)
 def triu(xp: Any, x: Any, *, k: int = 0) -> Any:
     """The elements of matrices on and above the `k`-th diagonal, 0 below.
 
@@ -83,6 +91,7 @@ def _diagonal_vjp(g: Any, x_shape: Any, offset: int, axis1: int, axis2: int, xp:
         sample((2, 3, 4), offset=-1, axis1=-1, axis2=0),
         sample((0, 3)),
     ],
+    batching=("axis1", "axis2"),
 )
 def diagonal(xp: Any, x: Any, *, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Any:
     """The diagonal of the matrices in the axes `axis1` and `axis2`; it becomes the last axis.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import ArgumentError, Array, Sample, linear, primitive, sample
+from autodiff.extend import ArgumentError, Array, Sample, broadcast_to, linear, primitive, sample, shifted
 from autodiff_ops.indexing import scatter_add
+from autodiff_ops.manipulation import reshape
 from autodiff_ops.reduction import sum
 from autodiff_ops.shapes import normal_axis, size_of
 
@@ -27,6 +28,12 @@ def _counts(repeats: Any, size: int) -> list[int]:
     return counts * size if len(counts) == 1 else counts
 
 
+def _repeat_batching(x: Any, repeats: Any, axis: int | None) -> Any:
+    if axis is None:
+        return repeat(reshape(x, shape=(x.shape[0], size_of(x.shape[1:]))), repeats=repeats, axis=1)
+    return repeat(x, repeats=repeats, axis=shifted(axis, len(x.shape) - 1))
+
+
 @linear(
     transpose=_repeat_vjp,
     samples=[
@@ -41,6 +48,7 @@ def _counts(repeats: Any, size: int) -> list[int]:
         Sample((Array((2,), kind="complex"),), {"repeats": 2}),
     ],
     method=True,
+    batching=_repeat_batching,
 )
 def repeat(xp: Any, x: Any, *, repeats: Any, axis: int | None = None) -> Any:
     """Each slice along `axis` several times in a row: `repeats` times, or for a tuple each its own number of times.
@@ -73,6 +81,11 @@ def _tile_vjp(g: Any, x_shape: Any, repetitions: Any, xp: Any) -> Any:
     return xp.reshape(sum(copies, axis=tuple(range(0, 2 * len(sizes), 2))), x_shape)
 
 
+def _tile_batching(x: Any, repetitions: Any) -> Any:
+    sizes, times = _tile_shapes(x.shape[1:], repetitions)
+    return tile(reshape(x, shape=(x.shape[0], *sizes)), repetitions=(1, *times))
+
+
 @linear(
     transpose=_tile_vjp,
     samples=[
@@ -83,6 +96,7 @@ def _tile_vjp(g: Any, x_shape: Any, repetitions: Any, xp: Any) -> Any:
         sample((2, 0), repetitions=2),
         sample((), repetitions=(2, 2)),
     ],
+    batching=_tile_batching,
 )
 def tile(xp: Any, x: Any, *, repetitions: Any) -> Any:
     """The whole array several times along each axis.
@@ -137,6 +151,11 @@ def _pad_jvp(t: Any, pad_width: Any) -> Any:
     return pad(t, pad_width=pad_width)
 
 
+def _pad_batching(x: Any, pad_width: Any, constant_values: float) -> Any:
+    widths = _widths(pad_width, len(x.shape) - 1)
+    return pad(x, pad_width=((0, 0), *widths), constant_values=constant_values)
+
+
 @primitive(
     vjps=(_pad_vjp,),
     jvps=(_pad_jvp,),
@@ -148,6 +167,7 @@ def _pad_jvp(t: Any, pad_width: Any) -> Any:
         sample((), pad_width=1),
         Sample((Array((2,), kind="complex"),), {"pad_width": 1}),
     ],
+    batching=_pad_batching,
 )
 def pad(xp: Any, x: Any, *, pad_width: Any, constant_values: float = 0.0) -> Any:
     """A margin of `constant_values` around `x`.
@@ -190,6 +210,20 @@ def _meshgrid_vjp(g: Any, xs_shape: Any, indexing: str, needs: Any, xp: Any) -> 
     return tuple(pulled)
 
 
+def _meshgrid_batching(xs: Any, indexing: str) -> Any:
+    n, size = len(xs), xs[0].shape[0]
+    axes = [1, 0, *range(2, n)] if indexing == "xy" and n > 1 else [*range(n)]
+    lengths = [size_of(x.shape[1:]) for x in xs]
+    grid = [0] * n
+    for axis, length in zip(axes, lengths, strict=True):
+        grid[axis] = length
+    lines = (
+        reshape(x, shape=(size, *(length if i == axis else 1 for i in range(n))))
+        for x, axis, length in zip(xs, axes, lengths, strict=True)
+    )
+    return tuple(broadcast_to(line, shape=(size, *grid)) for line in lines)
+
+
 @primitive(
     vjp=_meshgrid_vjp,
     samples=[
@@ -199,6 +233,7 @@ def _meshgrid_vjp(g: Any, xs_shape: Any, indexing: str, needs: Any, xp: Any) -> 
         sample((0,), (2,)),
         sample((3,)),
     ],
+    batching=_meshgrid_batching,
 )
 def meshgrid(xp: Any, *xs: Any, indexing: str = "xy") -> Any:
     """Coordinates of a grid from those of its axes: for each vector an array of the shape of the grid.

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from autodiff.extend import ArgumentTypeError, Array, Sample, backend_of, linear, primitive, sample
-from autodiff_ops.shapes import normal_axis
+from autodiff.extend import (
+    ArgumentTypeError,
+    Array,
+    InBatch,
+    Sample,
+    backend_of,
+    broadcast_to,
+    linear,
+    primitive,
+    sample,
+    shifted,
+)
+from autodiff_ops.manipulation import moveaxis, reshape
+from autodiff_ops.shapes import normal_axis, size_of
 
 _ROWS = [0, 2, 0, -1]
 _MASK = [True, False, True]
@@ -34,13 +46,109 @@ def _whole(index: tuple[Any, ...]) -> tuple[Any, ...]:
     return index if not _is_basic(index) or Ellipsis in index else (*index, Ellipsis)
 
 
+# ---- an index in front of which there is a batch -------------------------------------------------------------------
+
+
+class _Places(NamedTuple):
+    """An index of one example as one of the batch, and where what it reads has the axes of one example.
+
+    `moved` are axes of what is read: from where, and to where they belong behind the batch.
+    """
+
+    places: tuple[Any, ...]
+    moved: tuple[tuple[int, ...], tuple[int, ...]]
+
+    @classmethod
+    def of(cls, index: tuple[Any, ...], shape: Any, in_front: bool) -> _Places | None:
+        """Return the places of an index of one example of `shape`, or None where the loop shall find them.
+
+        `in_front` says that the array has a batch axis of its own; otherwise the index alone brings it.
+        """
+        if any(isinstance(i, list | tuple) and _depth(i) is None for i in index):
+            return None
+        own = [i for i in index if isinstance(i, InBatch)]
+        chosen = [n for n, i in enumerate(index) if not _is_basic((i,)) or type(i) is int]
+        masks = [i for i in index if _is_mask(i)]
+        if own and (masks or any(_is_mask(i.array) for i in own)):
+            return None  # how much a mask chooses differs between examples
+        if _is_basic(index):
+            return cls((slice(None), *index), ((), ()))
+        axes = max([_ndim(index[n]) for n in chosen], default=0)
+        together = chosen[-1] - chosen[0] + 1 == len(chosen)
+        before = _axes_before(index, chosen[0], len(shape)) if together else 0
+        if not own:
+            # Where arrays are apart, NumPy puts their axes before all others.
+            return cls((slice(None), *index), ((), ()) if together else ((axes,), (0,)))
+        index = tuple(_laid_out(i.array, axes) if isinstance(i, InBatch) else i for i in index)
+        if not in_front:
+            return cls(index, ((before,), (0,)) if together else ((), ()))
+        size = own[0].array.shape[0]
+        numbers = reshape(_own_xp(own[0].array).arange(size), shape=(size, *(1,) * axes))
+        there = tuple(range(1, axes + 1))
+        return cls((numbers, *index), (there, tuple(n + before for n in there)))
+
+    def in_front(self, read: Any) -> Any:
+        """Return what was read with the batch in front, then the axes of one example."""
+        return moveaxis(read, source=self.moved[0], destination=self.moved[1]) if self.moved[0] else read
+
+    def as_read(self, x: Any) -> Any:
+        """Return the axes in the order in which they are read and written: the inverse of `in_front`."""
+        return moveaxis(x, source=self.moved[1], destination=self.moved[0]) if self.moved[0] else x
+
+
+def _depth(i: Any) -> int | None:
+    """Return the dimensions of nested lists of numbers; None if there are arrays among them."""
+    if not isinstance(i, list | tuple):
+        return 0 if type(i) in (int, bool) else None
+    inside = [_depth(item) for item in i] or [0]
+    return None if None in inside else 1 + (inside[0] or 0)
+
+
+def _ndim(i: Any) -> int:
+    """Return how many axes an index reads along, together with others."""
+    if isinstance(i, InBatch):
+        return len(i.array.shape) - 1
+    return 1 if _is_mask(i) else len(i.shape) if hasattr(i, "shape") else _depth(i) or 0
+
+
+def _is_mask(i: Any) -> bool:
+    if isinstance(i, list | tuple):
+        return len(i) > 0 and _is_mask(i[0])
+    own: Any = backend_of(type(i))
+    return type(i) is bool or (own is not None and own.kind(i.dtype) == "bool")
+
+
+def _axes_before(index: tuple[Any, ...], stop: int, ndim: int) -> int:
+    """Return how many axes of the result come before that of place `stop` of an index."""
+    named = sum(_named(i) for i in index)
+    return sum(ndim - named if i is Ellipsis else 1 for i in index[:stop])
+
+
+def _named(i: Any) -> int:
+    """Return how many axes of the array an index is for."""
+    if i is None or i is Ellipsis:
+        return 0
+    return max(_depth(i) or 0, len(getattr(i, "shape", ()))) if _is_mask(i) else 1
+
+
+def _laid_out(array: Any, axes: int) -> Any:
+    """Return the array of a batch with unit axes behind the batch, so that it broadcasts with the other indices."""
+    return reshape(array, shape=(array.shape[0], *(1,) * (axes + 1 - len(array.shape)), *array.shape[1:]))
+
+
 def _getitem_vjp(g: Any, x_shape: Any, index: Any) -> Any:
     return scatter_add(g, shape=x_shape, index=index)
+
+
+def _getitem_batching(x: Any, index: Any, batched: tuple[bool, ...]) -> Any:
+    found = _Places.of(index, x.shape[1:] if batched[0] else x.shape, batched[0])
+    return NotImplemented if found is None else found.in_front(getitem(x, index=found.places))
 
 
 @linear(
     transpose=_getitem_vjp,
     samples=[sample(shape, index=index) for shape, index in _INDICES],
+    batching=_getitem_batching,
 )
 def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
     """``x[index]``: integers, slices, ``...``, None, integer arrays with duplicates, boolean masks, mixtures.
@@ -58,6 +166,13 @@ def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
     return x[_whole(index)]
 
 
+def _scatter_add_batching(x: Any, shape: tuple[int, ...], index: Any, batched: tuple[bool, ...]) -> Any:
+    found = _Places.of(index, shape, True)
+    if found is None or not batched[0]:
+        return NotImplemented
+    return scatter_add(found.as_read(x), shape=(x.shape[0], *shape), index=found.places)
+
+
 @linear(
     transpose=lambda g, index: getitem(g, index=index),
     samples=[
@@ -65,6 +180,7 @@ def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
         sample((4, 3), shape=(4, 3), index=(_ROWS,)),
         sample((2, 2), shape=(3, 4), index=(_MASK, slice(1, 3))),
     ],
+    batching=_scatter_add_batching,
 )
 def scatter_add(xp: Any, x: Any, *, shape: tuple[int, ...], index: tuple[Any, ...]) -> Any:
     """Zeros of `shape` with `x` added at `index`: the transpose of `getitem`.
@@ -105,6 +221,20 @@ def _sum_to(g: Any, shape: tuple[int, ...], xp: Any) -> Any:
     return xp.reshape(xp.sum(g, axis=axes), shape) if axes else xp.reshape(g, shape)
 
 
+def _setitem_batching(x: Any, value: Any, index: Any, batched: tuple[bool, ...]) -> Any:
+    found = _Places.of(index, x.shape[batched[0] :], True)
+    if found is None or not any(batched):
+        return NotImplemented
+    if not batched[0]:
+        x = broadcast_to(x, shape=(value.shape[0], *x.shape))
+    if hasattr(value, "shape"):
+        shape = found.in_front(getitem(x, index=found.places)).shape
+        if batched[1]:
+            value = reshape(value, shape=(value.shape[0], *(1,) * (len(shape) - len(value.shape)), *value.shape[1:]))
+        value = found.as_read(broadcast_to(value, shape=shape))
+    return setitem(x, value, index=found.places)
+
+
 @primitive(
     vjps=(_setitem_vjp_x, _setitem_vjp_value),
     samples=[
@@ -114,6 +244,7 @@ def _sum_to(g: Any, shape: tuple[int, ...], xp: Any) -> Any:
         Sample((Array((3, 4)), Array(())), {"index": (_MASK,)}),
         Sample((Array((3,)), 0.5), {"index": (0,)}),
     ],
+    batching=_setitem_batching,
 )
 def setitem(xp: Any, x: Any, value: Any, *, index: tuple[Any, ...]) -> Any:
     """A copy of `x` whose elements at `index` are `value`, broadcast to them.
@@ -133,7 +264,18 @@ def setitem(xp: Any, x: Any, value: Any, *, index: tuple[Any, ...]) -> Any:
     return out
 
 
-@primitive(vjps=(None,), samples=[sample((4, 3), index=(_ROWS,)), sample((3, 4), index=(_MASK,))])
+def _last_write_batching(x: Any, index: Any, batched: tuple[bool, ...]) -> Any:
+    found = _Places.of(index, x.shape[batched[0] :], True)
+    if found is None or not batched[0]:
+        return NotImplemented
+    return found.in_front(last_write(x, index=found.places))
+
+
+@primitive(
+    vjps=(None,),
+    samples=[sample((4, 3), index=(_ROWS,)), sample((3, 4), index=(_MASK,))],
+    batching=_last_write_batching,
+)
 def last_write(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
     """Tell for each element of ``x[index]`` whether it is the last one at its place; not differentiable.
 
@@ -185,6 +327,17 @@ def _take_vjp(g: Any, x_shape: Any, indices: Any, axis: int | None, xp: Any) -> 
     return scatter_add(g, shape=x_shape, index=(*before, indices))
 
 
+def _take_batching(x: Any, indices: Any, axis: int | None, batched: tuple[bool, ...]) -> Any:
+    if axis is None:
+        x, axis = reshape(x, shape=(*x.shape[: batched[0]], size_of(x.shape[batched[0] :]))), 0
+    axis = normal_axis("take", axis, len(x.shape) - batched[0])
+    if not batched[1]:
+        return take(x, indices, axis=axis + 1)
+    if not batched[0]:
+        return moveaxis(take(x, indices, axis=axis), source=axis, destination=0)
+    return NotImplemented
+
+
 @primitive(
     vjps={"x": _take_vjp, "indices": None},
     samples=[
@@ -197,6 +350,7 @@ def _take_vjp(g: Any, x_shape: Any, indices: Any, axis: int | None, xp: Any) -> 
         Sample((Array((3,), kind="complex"), Array((4,), 0, 3, "int"))),
     ],
     method=True,
+    batching=_take_batching,
 )
 def take(xp: Any, x: Any, indices: Any, *, axis: int | None = None) -> Any:
     """The slices of `x` at `indices` along `axis`; None takes elements of the flattened array.
@@ -253,6 +407,7 @@ _ALONG = [
 @primitive(
     vjps={"x": take_along_axis_vjp, "indices": None},
     samples=[*_ALONG, Sample((Array((1, 3)), Array((2, 2), 0, 3, "int")))],
+    batching=("axis",),
 )
 def take_along_axis(xp: Any, x: Any, indices: Any, *, axis: int = -1) -> Any:
     """For each place of `indices` the element of `x` with that index along `axis`, such as `argsort` gives.
@@ -284,6 +439,13 @@ def _put_along_axis_vjp_values(g: Any, values_shape: Any, indices: Any, axis: in
     return _sum_to(xp.where(last_write(g, index=index), getitem(g, index=index), 0.0), values_shape, xp)
 
 
+def _put_along_axis_batching(x: Any, indices: Any, values: Any, axis: int) -> Any:
+    n = len(x.shape)
+    if hasattr(values, "shape"):
+        values = reshape(values, shape=(values.shape[0], *(1,) * (n - len(values.shape)), *values.shape[1:]))
+    return put_along_axis(x, indices, values, axis=shifted(axis, n - 1))
+
+
 @primitive(
     vjps={"x": _put_along_axis_vjp_x, "indices": None, "values": _put_along_axis_vjp_values},
     samples=[
@@ -294,6 +456,7 @@ def _put_along_axis_vjp_values(g: Any, values_shape: Any, indices: Any, axis: in
         Sample((Array((3,)), Array((1,), 0, 3, "int"), 0.5)),
         Sample((Array((3,), kind="complex"), Array((2,), 0, 3, "int"), Array((2,), kind="complex"))),
     ],
+    batching=_put_along_axis_batching,
 )
 def put_along_axis(xp: Any, x: Any, indices: Any, values: Any, *, axis: int = -1) -> Any:
     """A copy of `x` in which the element with each of `indices` along `axis` is the one of `values`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.extend import Array, Sample, primitive, sample
+from autodiff_ops.manipulation import reshape, squeeze
 from autodiff_ops.shapes import conj
 
 
@@ -40,6 +41,25 @@ def _matmul_vjp_x2(g: Any, x1: Any, x2_shape: Any, xp: Any) -> Any:
     return xp.matmul(_swap(x1, xp), g)
 
 
+def _matmul_batching(x1: Any, x2: Any, batched: tuple[bool, ...]) -> Any:
+    n1, n2 = (len(x.shape) - own for x, own in zip((x1, x2), batched, strict=True))
+    if not batched[1] and n2 <= 2:  # one product over all rows
+        return matmul(x1, x2) if n1 else NotImplemented
+    if n1 < 1 or n2 < 1:
+        return NotImplemented
+    # As matrices, with as many leading axes on either side.
+    rows = reshape(x1, shape=(*x1.shape[:-1], 1, x1.shape[-1])) if n1 == 1 else x1
+    columns = reshape(x2, shape=(*x2.shape, 1)) if n2 == 1 else x2
+    most = max(n1, n2, 2)
+    rows, columns = (
+        reshape(x, shape=(x.shape[0], *(1,) * (most - max(n, 2)), *x.shape[1:])) if own else x
+        for x, n, own in ((rows, n1, batched[0]), (columns, n2, batched[1]))
+    )
+    y = matmul(rows, columns)
+    gone = (*((-2,) if n1 == 1 else ()), *((-1,) if n2 == 1 else ()))
+    return squeeze(y, axis=gone) if gone else y
+
+
 @primitive(
     vjps={"x1": _matmul_vjp_x1, "x2": _matmul_vjp_x2},
     signature="(m,k),(k,n)->(m,n)",
@@ -58,6 +78,7 @@ def _matmul_vjp_x2(g: Any, x1: Any, x2_shape: Any, xp: Any) -> Any:
         Sample((Array((2, 3), kind="complex"), Array((3, 2), kind="complex"))),
         Sample((Array((2, 3)), Array((3,), kind="complex"))),
     ],
+    batching=_matmul_batching,
 )
 def matmul(x1: Any, x2: Any) -> Any:
     """Matrix product; 1-D operands are a row on the left and a column on the right, leading axes broadcast.

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import ArgumentError, Array, Sample, linear, primitive, sample
+from autodiff.extend import ArgumentError, Array, Sample, linear, primitive, sample, shifted
 from autodiff_ops.shapes import normal_axes, normal_axis, size_of
+
+
+def _reshape_batching(x: Any, shape: Any) -> Any:
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+    if -1 in sizes:  # found here, as the batch may be empty
+        known, count = size_of(n for n in sizes if n != -1), size_of(x.shape[1:])
+        sizes = tuple(count // known if n == -1 and known else n for n in sizes)
+    if size_of(sizes) != size_of(x.shape[1:]):
+        raise ArgumentError(f"reshape: {x.shape[1:]} does not have as many elements as {shape!r}")
+    return reshape(x, shape=(x.shape[0], *sizes))
 
 
 @linear(
@@ -17,6 +27,7 @@ from autodiff_ops.shapes import normal_axes, normal_axis, size_of
         sample((0, 2), shape=(0,)),
         sample((2, 3), shape=6),
     ],
+    batching=_reshape_batching,
 )
 def reshape(xp: Any, x: Any, *, shape: Any) -> Any:
     """The same elements in another shape; one size may be -1, and is inferred.
@@ -37,9 +48,15 @@ def _permute_vjp(g: Any, axes: Any, xp: Any) -> Any:
     return xp.permute_dims(g, tuple(inverse))
 
 
+def _permute_dims_batching(x: Any, axes: tuple[int, ...]) -> Any:
+    n = len(x.shape) - 1
+    return permute_dims(x, axes=(0, *(1 + axis for axis in normal_axes("permute_dims", tuple(axes), n))))
+
+
 @linear(
     transpose=_permute_vjp,
     samples=[sample((2, 3, 4), axes=(2, 0, 1)), sample((2, 3), axes=(-1, -2)), sample((), axes=())],
+    batching=_permute_dims_batching,
 )
 def permute_dims(xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
     """The axes in another order: axis i of the result is axis ``axes[i]`` of `x`.
@@ -70,6 +87,12 @@ def _concat_vjp(g: Any, xs_shape: Any, axis: Any, needs: Any, xp: Any) -> Any:
     return tuple(parts)
 
 
+def _concat_batching(xs: Any, axis: int | None) -> Any:
+    if axis is None:
+        return concat(*[reshape(x, shape=(x.shape[0], size_of(x.shape[1:]))) for x in xs], axis=1)
+    return concat(*xs, axis=shifted(axis, len(xs[0].shape) - 1))
+
+
 @linear(
     transpose=_concat_vjp,
     samples=[
@@ -78,6 +101,7 @@ def _concat_vjp(g: Any, xs_shape: Any, axis: Any, needs: Any, xp: Any) -> Any:
         sample((2,), (2, 2), axis=None),
         Sample((Array((2,), kind="complex"), Array((3,), kind="complex"))),
     ],
+    batching=_concat_batching,
 )
 def concat(xp: Any, *xs: Any, axis: int | None = 0) -> Any:
     """Join arrays along an axis that exists; None flattens them first.
@@ -117,6 +141,7 @@ def _split_vjp(g: Any, x_shape: Any, x_dtype: Any, sections: Any, axis: int, xp:
 @primitive(
     vjps=(_split_vjp,),
     samples=[sample((6,), sections=3), sample((2, 5), sections=(1, 3), axis=-1), sample((3, 2), sections=(1,), axis=0)],
+    batching=("axis",),
 )
 def split(xp: Any, x: Any, *, sections: Any, axis: int = 0) -> Any:
     """Cut along `axis` into equal parts, or, for a tuple, before each of the given positions.
@@ -140,7 +165,15 @@ def _swap_last(g: Any) -> Any:
     return matrix_transpose(g)
 
 
-@linear(transpose=_swap_last, samples=[sample((2, 3)), sample((4, 2, 3)), sample((0, 2))])
+def _matrix_transpose_batching(x: Any) -> Any:
+    return NotImplemented if len(x.shape) < 3 else matrix_transpose(x)
+
+
+@linear(
+    transpose=_swap_last,
+    samples=[sample((2, 3)), sample((4, 2, 3)), sample((0, 2))],
+    batching=_matrix_transpose_batching,
+)
 def matrix_transpose(xp: Any, x: Any) -> Any:
     """The last two axes swapped; for complex numbers nothing is conjugated.
 
@@ -168,6 +201,7 @@ def _moveaxis_vjp(g: Any, source: Any, destination: Any) -> Any:
         sample((2, 3, 4), source=(-1, 0), destination=(0, 1)),
         sample((0, 2), source=1, destination=0),
     ],
+    batching=("source", "destination"),
 )
 def moveaxis(xp: Any, x: Any, *, source: Any, destination: Any) -> Any:
     """Axes `source`, an int or a tuple, moved to the places `destination`; the others keep their order.
@@ -196,6 +230,7 @@ def _swapaxes_vjp(g: Any, axis1: int, axis2: int) -> Any:
     transpose=_swapaxes_vjp,
     samples=[sample((2, 3, 4), axis1=0, axis2=-1), sample((2, 3), axis1=1, axis2=1)],
     method=True,
+    batching=("axis1", "axis2"),
 )
 def swapaxes(xp: Any, x: Any, *, axis1: int, axis2: int) -> Any:
     """Two axes swapped.
@@ -217,10 +252,17 @@ def _reshape_back(g: Any, x_shape: Any, xp: Any) -> Any:
     return xp.reshape(g, x_shape)
 
 
+def _squeeze_batching(x: Any, axis: Any) -> Any:
+    if axis is None:
+        axis = tuple(i for i, n in enumerate(x.shape[1:]) if n == 1)
+    return squeeze(x, axis=shifted(axis, len(x.shape) - 1))
+
+
 @linear(
     transpose=_reshape_back,
     samples=[sample((1, 3, 1), axis=None), sample((1, 3, 1), axis=-1), sample((1, 0, 1), axis=(0, 2)), sample(())],
     method=True,
+    batching=_squeeze_batching,
 )
 def squeeze(xp: Any, x: Any, *, axis: Any = None) -> Any:
     """Without the axes of size 1 that `axis` names: an int, a tuple of ints, or None for all of them.
@@ -239,9 +281,15 @@ def squeeze(xp: Any, x: Any, *, axis: Any = None) -> Any:
     return xp.reshape(x, tuple(n for i, n in enumerate(shape) if n != 1 or i not in axes))
 
 
+def _expand_dims_batching(x: Any, axis: Any) -> Any:
+    n = len(x.shape) - 1 + (len(axis) if isinstance(axis, tuple | list) else 1)
+    return expand_dims(x, axis=shifted(axis, n))
+
+
 @linear(
     transpose=_reshape_back,
     samples=[sample((2, 3), axis=0), sample((2, 3), axis=-1), sample((2, 3), axis=(0, -1)), sample((), axis=0)],
+    batching=_expand_dims_batching,
 )
 def expand_dims(xp: Any, x: Any, *, axis: Any = 0) -> Any:
     """With new axes of size 1 at the places `axis`, an int or a tuple, of the result.
@@ -263,6 +311,10 @@ def _stack_vjp(g: Any, axis: int, needs: Any) -> Any:
     return tuple(part if needed else None for part, needed in zip(unstack(g, axis=axis), needs, strict=True))
 
 
+def _stack_batching(xs: Any, axis: int) -> Any:
+    return stack(*xs, axis=shifted(axis, len(xs[0].shape)))
+
+
 @linear(
     transpose=_stack_vjp,
     samples=[
@@ -272,6 +324,7 @@ def _stack_vjp(g: Any, axis: int, needs: Any) -> Any:
         sample((0, 2), axis=1),
         Sample((Array((2,), kind="complex"), Array((2,), kind="complex"))),
     ],
+    batching=_stack_batching,
 )
 def stack(xp: Any, *xs: Any, axis: int = 0) -> Any:
     """Join arrays of one shape along a new axis.
@@ -295,7 +348,11 @@ def _unstack_vjp(g: Any, x_shape: Any, x_dtype: Any, axis: int, xp: Any) -> Any:
     return stack(*[xp.zeros(shape, dtype=x_dtype) if part is None else part for part in g], axis=axis)
 
 
-@primitive(vjps=(_unstack_vjp,), samples=[sample((3,)), sample((2, 3)), sample((2, 3, 2), axis=-2), sample((2, 0))])
+@primitive(
+    vjps=(_unstack_vjp,),
+    samples=[sample((3,)), sample((2, 3)), sample((2, 3, 2), axis=-2), sample((2, 0))],
+    batching=("axis",),
+)
 def unstack(xp: Any, x: Any, *, axis: int = 0) -> Any:
     """The slices along `axis`, as a tuple: the inverse of `stack`.
 
@@ -326,6 +383,7 @@ def _flip_vjp(g: Any, axis: Any) -> Any:
         sample((0, 2), axis=0),
         sample(()),
     ],
+    batching=("axis",),
 )
 def flip(xp: Any, x: Any, *, axis: Any = None) -> Any:
     """The elements in reverse order along `axis`: an int, a tuple of ints, or None for all.
@@ -345,6 +403,13 @@ def _roll_vjp(g: Any, shift: Any, axis: Any) -> Any:
     return roll(g, shift=back, axis=axis)
 
 
+def _roll_batching(x: Any, shift: Any, axis: Any) -> Any:
+    if axis is not None:
+        return roll(x, shift=shift, axis=shifted(axis, len(x.shape) - 1))
+    flat = reshape(x, shape=(x.shape[0], size_of(x.shape[1:])))
+    return reshape(roll(flat, shift=shift, axis=1), shape=x.shape)
+
+
 @linear(
     transpose=_roll_vjp,
     samples=[
@@ -354,6 +419,7 @@ def _roll_vjp(g: Any, shift: Any, axis: Any) -> Any:
         sample((2, 3), shift=(1, -2), axis=(0, 1)),
         sample((0, 2), shift=1, axis=0),
     ],
+    batching=_roll_batching,
 )
 def roll(xp: Any, x: Any, *, shift: Any, axis: Any = None) -> Any:
     """Shift the elements along `axis`; what leaves at one end comes in at the other. None rolls the flattened array.

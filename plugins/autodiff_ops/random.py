@@ -7,11 +7,16 @@ from typing import Any
 from autodiff.extend import ArgumentError, primitive, sample
 
 
+def _dropout_batching(x: Any, p: float, generator: Any) -> Any:
+    return dropout.apply(x, p=p, generator=generator)
+
+
 @primitive(
     vjps=(lambda g, mask: g * mask,),
     jvps=(lambda t, mask: t * mask,),
     residuals=("mask",),
     samples=[sample((3, 4), p=0.0), sample((3, 4), p=0.5), sample((3, 4), p=1.0)],
+    batching=_dropout_batching,
 )
 def dropout(xp: Any, x: Any, *, p: float = 0.5, generator: Any = None) -> Any:
     """Each element is 0 with probability `p`, and ``x / (1 - p)`` otherwise.

@@ -44,6 +44,7 @@ def _sum_vjp(g: Any, x_shape: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     vjps=(_sum_vjp,),
     samples=[*_AXES, *_EMPTY, Sample((Array((2, 3), kind="complex"),), {"axis": 0})],
     method=True,
+    batching=("axis",),
 )
 def sum(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the array API's name
     """Sum over `axis`: an int, a tuple of ints, or None for all.
@@ -71,7 +72,12 @@ def _mean_vjp(g: Any, x_shape: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
 max_ = max  # the builtin: `max` below is the op
 
 
-@primitive(vjps=(_mean_vjp,), samples=[*_AXES, Sample((Array((2, 3), kind="complex"),), {"axis": 0})], method=True)
+@primitive(
+    vjps=(_mean_vjp,),
+    samples=[*_AXES, Sample((Array((2, 3), kind="complex"),), {"axis": 0})],
+    method=True,
+    batching=("axis",),
+)
 def mean(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Arithmetic mean over `axis`: an int, a tuple of ints, or None for all.
 
@@ -95,7 +101,7 @@ def extremum_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> 
     return xp.where(chosen, share, 0.0)
 
 
-@primitive(vjps=(extremum_vjp,), samples=_DISTINCT, method=True)
+@primitive(vjps=(extremum_vjp,), samples=_DISTINCT, method=True, batching=("axis",))
 def max(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the array API's name
     """Maximum over `axis`: an int, a tuple of ints, or None for all.
 
@@ -111,7 +117,7 @@ def max(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the arra
     """
 
 
-@primitive(vjps=(extremum_vjp,), samples=_DISTINCT, method=True)
+@primitive(vjps=(extremum_vjp,), samples=_DISTINCT, method=True, batching=("axis",))
 def min(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the array API's name
     """Minimum over `axis`: an int, a tuple of ints, or None for all.
 
@@ -152,6 +158,7 @@ def prod_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     vjps=(prod_vjp,),
     samples=[*_AXES, *_EMPTY, sample((1,)), Sample((Array((2, 3), kind="complex"),), {"axis": 1})],
     method=True,
+    batching=("axis",),
 )
 def prod(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Product over `axis`: an int, a tuple of ints, or None for all.
@@ -177,7 +184,7 @@ def _nansum_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     return xp.where(x == x, keep(g, x.shape, axis, keepdims, xp), 0.0)
 
 
-@primitive(vjps=(_nansum_vjp,), samples=[*_AXES, *_EMPTY, Sample((Array((3,), kind="complex"),))])
+@primitive(vjps=(_nansum_vjp,), samples=[*_AXES, *_EMPTY, Sample((Array((3,), kind="complex"),))], batching=("axis",))
 def nansum(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Sum over `axis` of what is not NaN: an int, a tuple of ints, or None for all.
 
@@ -203,7 +210,7 @@ def _nanmean_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     return xp.where(x == x, share, 0.0)
 
 
-@primitive(vjps=(_nanmean_vjp,), samples=[*_AXES, Sample((Array((3,), kind="complex"),))])
+@primitive(vjps=(_nanmean_vjp,), samples=[*_AXES, Sample((Array((3,), kind="complex"),))], batching=("axis",))
 def nanmean(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Arithmetic mean over `axis` of what is not NaN: an int, a tuple of ints, or None for all.
 
@@ -238,7 +245,7 @@ def logsumexp_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) ->
     return keep(g, shape, axis, keepdims, xp) * xp.exp(x - safe)
 
 
-@primitive(vjps=(logsumexp_vjp,), samples=_AXES, method=True)
+@primitive(vjps=(logsumexp_vjp,), samples=_AXES, method=True, batching=("axis",))
 def logsumexp(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """``log(sum(exp(x)))`` over `axis`, without overflow: the maximum is taken out first.
 

@@ -22,7 +22,7 @@ def sort_vjp(g: Any, x: Any, axis: int, descending: bool) -> Any:
     return put_along_axis(g, argsort(x, axis=axis, descending=descending), g, axis=axis)
 
 
-@primitive(vjps=(sort_vjp,), samples=_SAMPLES)
+@primitive(vjps=(sort_vjp,), samples=_SAMPLES, batching=("axis",))
 def sort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The elements in ascending, or `descending`, order along `axis`.
 
@@ -42,7 +42,7 @@ def sort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False, stable: b
     return xp.flip(y, axis=axis) if descending else y
 
 
-@primitive(vjps=(None,), samples=_SAMPLES, method=True)
+@primitive(vjps=(None,), samples=_SAMPLES, method=True, batching=("axis",))
 def argsort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The indices that sort `x` along `axis`, such as `take_along_axis` takes; not differentiable.
 
@@ -62,6 +62,11 @@ def argsort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False, stable
     return x.shape[axis] - 1 - xp.flip(order, axis=axis)
 
 
+def _searchsorted_batching(x1: Any, x2: Any, side: str, sorter: Any, batched: tuple[bool, ...]) -> Any:
+    # Each vector is searched alone, by the loop.
+    return NotImplemented if batched[0] else searchsorted(x1, x2, side=side, sorter=sorter)
+
+
 @primitive(
     vjps=(None, None),
     samples=[
@@ -70,6 +75,7 @@ def argsort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False, stable
         sample((1,), (), sorter=(0,)),
         sample((0,), (2,)),
     ],
+    batching=_searchsorted_batching,
 )
 def searchsorted(xp: Any, x1: Any, x2: Any, *, side: str = "left", sorter: Any = None) -> Any:
     """Where each element of `x2` would stand in the ascending vector `x1`; not differentiable.

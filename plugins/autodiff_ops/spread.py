@@ -42,7 +42,7 @@ def _var_vjp(g: Any, x: Any, axis: Any, correction: float, keepdims: bool, xp: A
     return keep(g, x.shape, axis, keepdims, xp) * scale * _deviations(x, axis)
 
 
-@primitive(vjps=(_var_vjp,), samples=[*_SPREADS, sample((), axis=None)], method=True)
+@primitive(vjps=(_var_vjp,), samples=[*_SPREADS, sample((), axis=None)], method=True, batching=("axis",))
 def var(xp: Any, x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Variance over `axis`, an int, a tuple of ints, or None for all: ``sum(|x - mean(x)|^2) / (n - correction)``.
 
@@ -74,7 +74,7 @@ def _std_vjp(g: Any, x: Any, y: Any, axis: Any, correction: float, keepdims: boo
     return scaled * (_deviations(x, axis) / xp.where(flat, 1.0, y))
 
 
-@primitive(vjps=(_std_vjp,), samples=_SPREADS, method=True)
+@primitive(vjps=(_std_vjp,), samples=_SPREADS, method=True, batching=("axis",))
 def std(xp: Any, x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Standard deviation over `axis`, an int, a tuple of ints, or None for all: the square root of `var`.
 
@@ -130,6 +130,7 @@ def _norm_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, ord: float, xp:
         Sample((Array((4,), kind="complex"),), {"ord": 1}),
         Sample((Array((4,), kind="complex"),), {"ord": 3}),
     ],
+    batching=("axis",),
 )
 def norm(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, ord: float = 2) -> Any:
     """Vector norm over `axis`, ``sum(|x|^ord)^(1/ord)``; a matrix counts as the vector of its elements.
