@@ -37,7 +37,7 @@ ARROWS = {
     "debugging": "graph registry",
     "coverage": "rule",
     "value": "graph handles hooks modes operators registry replacing standard",
-    "batches": "backend operators registry standard",
+    "batches": "backend handles registry standard",
     "rule": "compiling graph handles registry standard",
     "batch_rules": "batches registry rule standard value",
     "op": "arguments batch_rules calls coverage debugging graph handles modes refusals registry rule value",

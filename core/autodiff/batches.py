@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from autodiff.backend import Backend
 from autodiff.errors import ArgumentError, ArgumentTypeError
-from autodiff.operators import Operators
+from autodiff.handles import Handle, unwrap, wrap
 from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.standard import standard
 
@@ -48,7 +48,7 @@ numpy_protocols: Any = None
 LEVEL_KERNELS: dict[str, Callable[..., Any]] = {}
 
 
-class Batched(Operators):
+class Batched:
     """An array of one example to look at, with those of the whole batch inside, as the first axis of `array`.
 
     There is a subclass for each array library, made by its `BatchBackend`.
@@ -89,21 +89,6 @@ class Batched(Operators):
         """Where the data lives."""
         return self.array.device
 
-    @property
-    def T(self) -> Any:  # noqa: N802  # the array API's name
-        """All axes of one example reversed."""
-        return self.transpose()
-
-    @property
-    def mT(self) -> Any:  # noqa: N802  # the array API's name
-        """The last two axes of one example swapped."""
-        n = self.ndim
-        return standard.permute_dims(self, axes=(*range(n - 2), n - 1, n - 2))
-
-    def astype(self, dtype: Any) -> Any:
-        """Convert to another dtype."""
-        return self.__autodiff_backend__.astype(self, dtype)
-
     def __len__(self) -> int:
         if not self.shape:
             raise ArgumentTypeError("an array of shape () has no length and cannot be iterated over")
@@ -127,8 +112,44 @@ class Batched(Operators):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return numpy_protocols.array_function(function, args, kwargs)
 
+    def __getattr__(self, name: str) -> Any:
+        # Whatever else a Value has: methods are ops.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        found = getattr(wrap(self, None), name)
+        return _raw(found) if callable(found) else unwrap(found)
+
     def __repr__(self) -> str:
         return f"<batch of {self.array.shape[0]}: {self.array!r:.80}>"
+
+
+def _raw(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of a Value as one of an array: it returns arrays, unless there is a Value among its arguments."""
+
+    def call(*args: Any, **attrs: Any) -> Any:
+        y = method(*args, **attrs)
+        if any(isinstance(arg, Handle) for arg in args):
+            return y
+        return tuple([unwrap(part) for part in y]) if type(y) is tuple else unwrap(y)
+
+    return call
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    def operate(array: Any, *others: Any) -> Any:
+        return _raw(getattr(wrap(array, None), name))(*others)
+
+    return operate
+
+
+_BOTH_WAYS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul", "and", "or", "xor")
+for _name in (
+    *(f"__{side}{name}__" for name in (*_BOTH_WAYS, "lshift", "rshift") for side in ("", "r")),
+    *("__neg__", "__pos__", "__abs__", "__invert__", "__floor__", "__ceil__", "__trunc__", "__round__"),
+    *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"),
+):
+    setattr(Batched, _name, _operator(_name))
+Batched.__hash__ = object.__hash__  # type: ignore[method-assign]  # by identity: `==` compares elements
 
 
 class InBatch:

@@ -52,7 +52,9 @@ def first_sum(arrived: dict[Any, Any], edge: Edge, g: Any) -> Any:
     before, references = _pop(arrived, edge)
     if type(before) is Value or type(g) is Value:
         return before + g
-    own: Any = registry.backend_of(edge.type)
+    own: Any = registry.backend_of(type(before))
+    if type(before) is not type(g) and registry.backend_of(type(g)) is not own:  # one of them a batch
+        return before + g
     return own.add(before, g, alone=references <= _ALONE)
 
 

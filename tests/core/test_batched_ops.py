@@ -138,3 +138,20 @@ def test_a_batching_rule_that_names_what_there_is_not() -> None:
         primitive(vjps=(None,), batching=("axis",))(lambda xp, x: x)
     with pytest.raises(AutodiffError, match="batching is"):
         primitive(vjps=(None,), batching=3)(lambda xp, x: x)
+
+
+def test_rules_may_use_operators_and_methods() -> None:
+    """What a rule is handed in vmap has those of a Value, and gives no Values."""
+    seen: list[Any] = []
+
+    def rule(g: Any, x: Any) -> Any:
+        seen.append((type(g), type(x.T), type(x.sum(axis=0, keepdims=True)), type(divmod(x, 2.0)[0]), type(2.0 - x)))
+        return (g * x.reshape(1, 3).sum(axis=0) * 3.0 - g.mean(keepdims=True) * 0.0) * abs(-x) ** 1
+
+    @primitive(vjps=(rule,))
+    def cube(xp: Any, x: Any) -> Any:
+        return x**3
+
+    close(vmap(grad(lambda x: cube(x).sum()))(X), 3 * X**2)
+    assert len(seen) == 1
+    assert all(hasattr(kind, "level") or "Batched" in kind.__name__ for kind in seen[0])
