@@ -148,7 +148,7 @@ def test_rules_may_use_operators_and_methods() -> None:
         seen.append((type(g), type(x.T), type(x.sum(axis=0, keepdims=True)), type(divmod(x, 2.0)[0]), type(2.0 - x)))
         return (g * x.reshape(1, 3).sum(axis=0) * 3.0 - g.mean(keepdims=True) * 0.0) * abs(-x) ** 1
 
-    @primitive(vjps=(rule,))
+    @primitive(vjps=(rule,), batching=())
     def cube(xp: Any, x: Any) -> Any:
         return x**3
 

@@ -175,6 +175,7 @@ ERRORS: dict[str, tuple[Any, type, str]] = {
     "a branch": (lambda: vmap(lambda x: x if x.sum() > 0 else -x)(X), ArgumentTypeError, "ops.where"),
     "a number": (lambda: vmap(lambda x: float(x[0].detach()))(X), ArgumentTypeError, "4 examples"),
     "an array": (lambda: vmap(lambda x: np.asarray(x.detach()))(X), ArgumentTypeError, "cannot be read"),
+    "a comparison of all": (lambda: vmap(lambda x: anp.allclose(x, 1.0))(X), ArgumentTypeError, "cannot be read"),
     "a mask": (lambda: vmap(lambda x: x[x > 1.0])(X), ArgumentError, "different shapes"),
     "a bad axis": (lambda: vmap(lambda x: x.sum(axis=1))(X), AutodiffError, "axis 1"),
     "shapes": (lambda: vmap(lambda x: x.reshape(2, 2))(X), AutodiffError, "reshape"),
@@ -334,3 +335,15 @@ def test_writing_by_indices_with_a_batch() -> None:
     close(same, loop(lambda x, i, v: f(Value(x), int(i), v), x[0], ROWS, X[:, 0], axes=(None, 0, 0)))
     gradient = vmap(grad(lambda v, x, i: (f(x, i, v) ** 2).sum()))(X[:, 0], x, ROWS)
     close(gradient, 40 * X[:, 0])
+
+
+def test_what_is_told_of_arrays() -> None:
+    """Shapes and dtypes are those of one example."""
+    seen: list[Any] = []
+
+    def f(x: Any) -> Any:
+        seen.append((anp.shape(x), anp.ndim(x), anp.size(x), anp.iscomplexobj(x), str(anp.result_type(x, np.float32))))
+        return anp.zeros_like(x) + anp.full_like(x, 2.0) + anp.full((3,), x[0])
+
+    close(vmap(f)(X), 2.0 + np.repeat(X[:, :1], 3, axis=1))
+    assert seen == [((3,), 1, 3, False, "float64")]
