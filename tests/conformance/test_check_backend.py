@@ -11,12 +11,12 @@ import pytest
 pytest.importorskip("array_api_strict")
 
 import array_api_strict as strict
-from strict_backend import StrictBackend
+from strict_backend import Array, StrictBackend
 
 from autodiff.errors import BackendUnavailableError, UnknownBackendError
 from autodiff.extend import elementwise, unary
 from autodiff.registry import registry
-from autodiff.testing import ConformanceError, check_backend
+from autodiff.testing import ConformanceError, check_backend, check_op
 
 
 def faulty(**methods: Any) -> Any:
@@ -126,6 +126,20 @@ def test_ops_that_fail_on_it_are_listed() -> None:
         with pytest.raises(ConformanceError, match="1 of 2 ops do not work on it") as caught:
             check_backend("strict", ops=[only_numpy, "tanh"])
     assert "- 'test_check_backend.only_numpy': the op cannot be called on the sample" in str(caught.value)
+
+
+def test_a_result_on_another_device_is_caught() -> None:
+    """A kernel that makes arrays where they happen to be made is one of the faults that only a second device shows."""
+    host = strict.Device("CPU_DEVICE")
+
+    @elementwise(partials=(1,), samples=unary())
+    def wanders(xp: Any, x: Any) -> Any:
+        return xp.asarray(x, device=host if isinstance(x, Array) else None, copy=True)
+
+    with registry.scoped() as scoped:
+        scoped.register_backend(StrictBackend())
+        with pytest.raises(ConformanceError, match="device of output 0"):
+            check_op(wanders, backend="strict")
 
 
 def test_a_backend_that_is_not_there_is_an_error_of_its_own() -> None:

@@ -59,6 +59,24 @@ def bad_example() -> Any:
     return elementwise(partials=(lambda x: 2 * x,), samples=VECTOR)(planted)
 
 
+def writes_when_recorded(g: Any, x: Any) -> Any:
+    q = 2 * g * x
+    if isinstance(g, Value):
+        raw = x.data
+        if raw.ndim and raw.flags.writeable:
+            raw += 1e-3
+    return q
+
+
+def only_forward(wrong: int) -> Any:
+    """Return x**3 whose gradients are right in every order, and whose jvp goes wrong in its derivative of this order."""
+    slope = elementwise_op(lambda xp, x: 6 * x, partials=(lambda x: 0 * x + (6.0 if wrong != 3 else 5.0),))
+    first = elementwise_op(lambda xp, x: 3 * x * x, partials=(slope if wrong == 3 else lambda x: 5 * x,))
+    return elementwise_op(
+        lambda xp, x: x * x * x, vjps=(lambda g, x: 3 * g * x * x,), jvps=(lambda t, x: t * first(x),)
+    )
+
+
 def both(g: Any, x1: Any, x2: Any) -> Any:
     return g * x2, g * x1
 
@@ -88,6 +106,16 @@ FAULTS: dict[str, tuple[Any, str]] = {
         elementwise_op(lambda xp, x: x * (2 if isinstance(x, np.ndarray) and 0 in x.strides and x.size else 1),
                        partials=(1,)),
         "with inputs that broadcasting made",
+    ),
+    "memory order": (
+        elementwise_op(lambda xp, x: x * (1 if not isinstance(x, np.ndarray) or x.flags.c_contiguous else 2),
+                       partials=(1,), samples=[sample((2, 3))]),
+        "check_layouts",
+    ),
+    "second derivative forwards": (only_forward(2), "check_forward_second_order"),
+    "third derivative forwards": (only_forward(3), "check_forward_third_order"),
+    "writes in a recorded pass": (
+        elementwise_op(square, vjps=(writes_when_recorded,)), "a recorded backward pass wrote into an input",
     ),
     "one array twice": (
         primitive_op(lambda xp, x1, x2: x1 * x2 + (x1 is x2), samples=SAME_SHAPE,

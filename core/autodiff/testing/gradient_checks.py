@@ -144,7 +144,7 @@ def _check_jvp(case: Case, order: int) -> None:
 
 
 def check_gradient_types(case: Case) -> None:
-    """Compare shape, dtype and backend of each gradient with those of its input."""
+    """Compare shape, dtype, backend and device of each gradient with those of its input."""
     run = case.run()
     for i in case.differentiable:
         grad, x, name = run.raw_grads[i], run.inputs[i], case.name(i)
@@ -153,5 +153,7 @@ def check_gradient_types(case: Case) -> None:
         case.report.same(f"backend of the gradient of {name}", case.is_array(grad), True)
         if type(grad) in case.backend.scalar_types:
             case.report.fail(f"the gradient of {name}", expected="an array", actual=type(grad))
+        where = [case.backend.device(array) for array in (grad, x)]
+        case.report.same(f"device of the gradient of {name}", *where)
         case.report.same(f"shape of the gradient of {name}", tuple(grad.shape), tuple(x.shape))
         case.report.same(f"dtype of the gradient of {name}", str(grad.dtype), str(x.dtype))

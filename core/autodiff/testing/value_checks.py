@@ -56,6 +56,11 @@ def check_value(case: Case) -> None:
         if type(v) is not Value:
             report.fail(f"output {n} of a call on Values", expected="a Value", actual=type(v))
         report.same(f"dtype of output {n}, for Values against arrays", str(v.dtype), str(y.dtype))
+    if "device" not in op.attrs:
+        inputs = {backend.device(x) for x in case.raw() if case.is_array(x)}
+        for n, y in enumerate(case.outputs_of(result)):
+            if inputs and case.is_array(y) and backend.device(y) not in inputs:
+                report.fail(f"device of output {n}", expected=" or ".join(inputs), actual=backend.device(y))
 
 
 def _known(y: Any) -> bool:
