@@ -91,5 +91,31 @@ def bench(session: nox.Session) -> None:
     session.run("asv", "run", "--quick", "--show-stderr", "HEAD^!", *session.posargs)
 
 
+@nox.session(default=False)
+def regress(session: nox.Session) -> None:
+    """Fail if HEAD is slower than where it left main; `-- --self-test 10` plants slowdowns and counts the catches."""
+    session.install("-e", ".")
+    session.run("python", "-m", "asv_bench.regress", *session.posargs)
+
+
+@nox.session(default=False)
+def asv(session: nox.Session) -> None:
+    """Measure some commits of the project's history, publish them as pages, and look at those in Chromium.
+
+    Needs npm, chromium and chromedriver. After ``--`` stands what is handed to `asv run`.
+    """
+    session.install("-e", ".[bench]", "selenium>=4.20")
+    # Earlier commits lack what the benchmarks are made of.
+    helpers = session.run("git", "log", "--format=%H", "--", "core/autodiff/testing/asv.py", external=True, silent=True)
+    first = str(helpers).split()[-1]
+    chosen = session.posargs or ["--quick", "--steps", "6", "--bench", "overhead|importing|training|derivatives"]
+    with session.chdir("asv_bench"):
+        session.run("asv", "machine", "--yes")
+        # 2 means that a benchmark failed on a commit: the pages have a gap there.
+        session.run("asv", "run", *chosen, f"{first}..HEAD", success_codes=[0, 2])
+        session.run("asv", "publish")
+    session.run("python", "-m", "asv_bench.site")
+
+
 if __name__ == "__main__":
     nox.main()
