@@ -41,7 +41,8 @@ ARROWS = {
     "rule": "compiling graph handles registry standard",
     "batch_rules": "batches registry rule standard value",
     "op": "arguments batch_rules calls coverage debugging graph handles modes refusals registry rule value",
-    "declarations": "batch_rules handles op rule samples",
+    "signatures": "op",
+    "declarations": "batch_rules handles op refusals rule samples signatures",
     "broadcasting": "declarations samples standard",
     "levels": "batch_rules batches broadcasting declarations graph modes standard value",
     "seeds": "batches graph registry value",
@@ -60,9 +61,9 @@ ARROWS = {
     "checkpointing": "backward forward graph inputs modes registry rule trees value",
     "ops": "registry",
     "composed": "registry standard",
-    "spellings": "composed registry standard value",
-    "creation": "backend batches broadcasting registry standard value",
-    "numpy": "backend batches broadcasting creation registry spellings standard value",
+    "spellings": "composed refusals registry standard value",
+    "creation": "backend batches broadcasting refusals registry standard value",
+    "numpy": "backend batches broadcasting creation refusals registry spellings standard value",
     "plugins": "hookspecs registry",
     "extend": "backend batches broadcasting declarations hookspecs op registry samples",
     "__init__": "backward batch_rules batches broadcasting checkpointing custom derivatives drawing handles levels modes"
@@ -216,6 +217,6 @@ def test_no_test_folder_hides_a_package() -> None:
         for path in (ROOT / folder).rglob("*.py")
         for name in imported(path)
     }
-    ours = {"benchmarks", "cuda_on_cpu"}
+    ours = {"benchmarks", "cuda_on_cpu", "malformed", "sabotage"}
     folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("*.py"))}
     assert folders & used <= ours

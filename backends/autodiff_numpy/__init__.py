@@ -41,7 +41,7 @@ class NumpyBackend(Backend):
         wanted = None if dtype is None else self.dtype(dtype)
         try:
             array = np.asarray(obj, dtype=wanted)
-        except (TypeError, ValueError, RuntimeError, OverflowError) as exc:
+        except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError, AttributeError) as exc:
             raise ArgumentTypeError(f"Cannot make an array of {_shown(obj)}: {exc}") from exc
         if type(array) is not np.ndarray:
             array = array.view(np.ndarray)
@@ -91,8 +91,8 @@ class NumpyBackend(Backend):
     def dtype(self, name: Any) -> Any:
         try:
             return np.dtype(name)
-        except TypeError as exc:
-            raise ArgumentTypeError(f"{name!r} is no NumPy dtype: {exc}") from exc
+        except (TypeError, ValueError, AttributeError, RecursionError) as exc:
+            raise ArgumentTypeError(f"{_shown(name)} is no NumPy dtype: {exc}") from exc
 
     def astype(self, array: Any, dtype: Any) -> Any:
         return array.astype(dtype)
@@ -132,7 +132,10 @@ class NumpyBackend(Backend):
 
 
 def _shown(obj: Any) -> str:
-    text = repr(obj)
+    try:
+        text = repr(obj)
+    except RecursionError:  # of lists in lists in lists
+        text = "something nested too deeply"
     return f"{text if len(text) < 60 else text[:57] + '...'} of type {type(obj).__qualname__}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.errors import ArgumentTypeError, AutodiffError
+from autodiff.errors import ArgumentTypeError, AutodiffError, shown
 from autodiff.registry import registry
 
 __all__ = ["admit", "convert"]
@@ -26,7 +26,7 @@ def convert(op: Any, i: int, x: Any, backend: Any) -> Any:
     if isinstance(x, str | bytes | dict | set) or x is None:
         known = ", ".join(registry.backends)
         raise ArgumentTypeError(
-            f"{op.id!r}: argument {i} is {x!r:.60} of type {type(x).__name__}; it takes Values, numbers, "
+            f"{op.id!r}: argument {i} is {shown(x)} of type {type(x).__name__}; it takes Values, numbers, "
             f"lists of numbers and arrays of the backends {known}"
         )
     if isinstance(x, list | tuple) and any(type(item) is not int and hasattr(item, "requires_grad") for item in x):

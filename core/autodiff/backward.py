@@ -140,7 +140,7 @@ def backward(
     create_graph: bool = False,
 ) -> None:
     """Accumulate gradients into leaves: see `Value.backward`."""
-    edge, seed = start(root, gradient, create_graph)
+    edge, seed = start(root, gradient, create_graph, retain_graph)
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
         leaves.commit(pull_back([edge], [seed], retain=retain, record=create_graph))

@@ -12,7 +12,7 @@ from autodiff.backward import pull_back
 from autodiff.errors import ArgumentError, GraphError
 from autodiff.forward import push_forward
 from autodiff.graph import Edge, Leaf, Node, make_node, next_seq
-from autodiff.inputs import name_of
+from autodiff.inputs import check_function, name_of
 from autodiff.modes import FORWARD, MODE, NO_GRAD, REPLAY, Switch, mode
 from autodiff.registry import registry
 from autodiff.rule import GENERAL, SEVERAL, Plan, select
@@ -62,6 +62,8 @@ def checkpoint(f: Function) -> Function:
     >>> x.grad.round(4)
     array([1.1053, 1.1053, 1.1053])
     """
+
+    check_function("checkpoint", f)
 
     @functools.wraps(f)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:

@@ -84,6 +84,8 @@ def _split(name: str, axis: int) -> Callable[..., Any]:
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     """``numpy.array_split``: parts whose sizes differ by one at most."""
     if isinstance(indices_or_sections, int):
+        if not 1 <= indices_or_sections <= 2**20:
+            raise ArgumentError(f"array_split: there are 1 to {2**20} parts; {indices_or_sections} were asked for")
         each, more = divmod(_shape(ary)[axis], indices_or_sections)
         indices_or_sections = [each * i + min(i, more) for i in range(1, indices_or_sections)]
     return list(_op("split")(ary, sections=tuple(int(s) for s in indices_or_sections), axis=axis))
@@ -102,6 +104,8 @@ def fliplr(m: Any) -> Any:
 def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     """``numpy.rollaxis``."""
     n = len(_shape(a))
+    if not n or not -n <= axis < n:
+        raise ArgumentError(f"rollaxis: axis {axis} does not exist in {n} dimensions")
     axis, start = axis % n, start + n if start < 0 else start
     return _op("moveaxis")(a, source=axis, destination=start - (axis < start))
 

@@ -13,7 +13,8 @@ from typing import Any
 from autodiff.backend import Backend
 from autodiff.batches import base_of, levels_of
 from autodiff.broadcasting import broadcast_to
-from autodiff.errors import GradientTypeError
+from autodiff.errors import ArgumentTypeError, GradientTypeError, shown
+from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.value import Value, unwrap, wrap
@@ -36,14 +37,14 @@ def creator(name: str, backend: Backend | None = None) -> Callable[..., Any]:
 
     create.__name__ = name
     create.__doc__ = f"``numpy.{name}``: a Value that needs no gradient, unless it is filled from one that does."
-    return create
+    return spelled(create)
 
 
 def _create(name: str, backend: Backend | None, *args: Any, **kwargs: Any) -> Value:
     for i, arg in enumerate([*args, *kwargs.values()]):
         if type(arg) is Value and arg.requires_grad and not (i == 0 and name.endswith("_like")):
             raise GradientTypeError(
-                f"{name} was given a Value that needs a gradient, {arg!r:.60}, for something that has none. Pass its "
+                f"{name} was given a Value that needs a gradient, {shown(arg)}, for something that has none. Pass its "
                 f".item() or .detach()."
             )
     raw = [unwrap(a) for a in args]
@@ -52,7 +53,11 @@ def _create(name: str, backend: Backend | None, *args: Any, **kwargs: Any) -> Va
     if name.endswith("_like") and levels_of(raw[0]):  # an array like that of one example of a batch
         name, kwargs = name.removesuffix("_like"), {"dtype": raw[0].dtype, **_given(kwargs)}
         raw[0] = raw[0].shape
-    return wrap(getattr(own.xp, name)(*raw, **{key: unwrap(arg) for key, arg in kwargs.items()}), None)
+    made = getattr(own.xp, name)(*raw, **{key: unwrap(arg) for key, arg in kwargs.items()})
+    made_by = registry.backend_of(type(made))
+    if made_by is None or registry.kind(made.dtype, made_by) == "other":
+        raise ArgumentTypeError(f"there are no Values of dtype {made.dtype}; expected numbers")
+    return wrap(made, None)
 
 
 def _given(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +99,7 @@ def _linspace(
 _FILLED: dict[str, Callable[..., Any]] = {"full": _full, "full_like": _full_like, "linspace": _linspace}
 
 
+@spelled
 def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
     """``numpy.asarray``: a Value as it is, lists with Values in them joined, anything else without a gradient."""
     first = _first_value(obj)
@@ -107,9 +113,10 @@ def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
     return wrap(own.fresh(data) if copy else data, None)
 
 
+@spelled
 def array(object: Any, dtype: Any = None, *, copy: bool | None = True) -> Value:  # NumPy's name of the argument
     """``numpy.array``: as `asarray`, and a copy."""
-    return asarray(object, dtype, copy=copy)
+    return asarray(object, dtype, copy=copy)  # type: ignore[no-any-return]  # it is decorated
 
 
 def _first_value(obj: Any) -> Value | None:

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from autodiff.declarations import primitive
-from autodiff.errors import ArgumentTypeError, RuleError
+from autodiff.errors import ArgumentTypeError, RuleError, shown
 from autodiff.inputs import name_of
 from autodiff.op import Op
 from autodiff.value import Value
@@ -95,7 +95,7 @@ def approximate_gradient(function: Function, *, eps: float = 1e-6) -> Op:
     array([ 3., 12.])
     """
     if not callable(function):
-        raise ArgumentTypeError(f"approximate_gradient takes a function; it was given {function!r:.80}")
+        raise ArgumentTypeError(f"approximate_gradient takes a function; it was given {shown(function, 80)}")
 
     def differences(g: Any, xs: Any, needs: Any, xp: Any) -> tuple[Any, ...]:
         if type(g) is Value:

@@ -8,17 +8,18 @@ kernel is the function of the same name in each backend's namespace.
 from __future__ import annotations
 
 import functools
-import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autodiff.batch_rules import check_batching
-from autodiff.errors import RegistrationError
-from autodiff.handles import Callee
-from autodiff.op import REQUIRED, Op
+from autodiff.errors import RegistrationError, shown
+from autodiff.handles import Callee, unwrap
+from autodiff.op import Op
+from autodiff.refusals import refuse
 from autodiff.rule import MISSING, RESERVED, Rule
 from autodiff.samples import Unsupported
+from autodiff.signatures import core_ndims, is_variadic, listed, names_of, parameters_of, place_of
 
 __all__ = ["Composite", "composite", "elementwise", "linear", "primitive"]
 
@@ -85,7 +86,7 @@ def elementwise(
 
     def declare(function: Function) -> Op:
         if partials is not None and (vjps is not None or jvps is not None):
-            raise RegistrationError(f"{_place(function)}: give partials, or vjps and jvps, not both")
+            raise RegistrationError(f"{place_of(function)}: give partials, or vjps and jvps, not both")
         return _make(
             function,
             "elementwise",
@@ -93,13 +94,13 @@ def elementwise(
             jvps=partials if partials is not None else jvps,
             role="partial" if partials is not None else "vjp",
             batching=batching,
-            samples=samples,
+            samples=listed("samples", samples),
             reference=reference,
             unsupported=unsupported,
             method=method,
             broadcasts=True,
             c=c,
-            c_partials=tuple(c_partials),
+            c_partials=listed("c_partials", c_partials),
         )
 
     return declare
@@ -135,7 +136,7 @@ def linear(
     """
 
     def declare(function: Function) -> Op:
-        joint = callable(transpose) and _variadic(function)
+        joint = callable(transpose) and is_variadic(function)
         return _make(
             function,
             "linear",
@@ -144,7 +145,7 @@ def linear(
             role="vjp",
             signature=signature,
             batching=batching,
-            samples=samples,
+            samples=listed("samples", samples),
             reference=reference,
             unsupported=unsupported,
             method=method,
@@ -223,8 +224,10 @@ def primitive(
     """
 
     def declare(function: Function) -> Op:
+        if isinstance(residuals, str) or not all(isinstance(name, str) for name in listed("residuals", residuals)):
+            raise RegistrationError(f"{place_of(function)}: residuals are names; they were given as {shown(residuals)}")
         if vjps is not None and vjp is not None:
-            raise RegistrationError(f"{_place(function)}: give vjps, one for each input, or a joint vjp, not both")
+            raise RegistrationError(f"{place_of(function)}: give vjps, one for each input, or a joint vjp, not both")
         return _make(
             function,
             "primitive",
@@ -236,7 +239,7 @@ def primitive(
             residuals=tuple(residuals),
             signature=signature,
             batching=batching,
-            samples=samples,
+            samples=listed("samples", samples),
             reference=reference,
             unsupported=unsupported,
             method=method,
@@ -259,9 +262,9 @@ class Composite(Callee):
     ) -> None:
         self._quick = {}  # hence always called in full
         self.function = function
-        self.module, self.plugin, self.name, self.id = _names(function)
-        self.takes_xp, self.inputs, self.variadic, self.attrs = _parameters(function)
-        self.samples = tuple(samples)
+        self.module, self.plugin, self.name, self.id = names_of(function)
+        self.takes_xp, self.inputs, self.variadic, self.attrs = parameters_of(function)
+        self.samples = listed("samples", samples)
         self.reference = _reference(self.id, reference)
         self.unsupported = tuple(unsupported)
         self.method = method
@@ -272,8 +275,11 @@ class Composite(Callee):
         self.own_vjp_kernels: dict[str, Any] = {}
         functools.update_wrapper(self, function)
 
-    def __call__(self, *args: Any, **attrs: Any) -> Any:
-        return self.function(*args, **attrs)
+    def __call__(self, /, *args: Any, **attrs: Any) -> Any:
+        try:
+            return self.function(*args, **attrs)
+        except Exception as exc:
+            refuse(self, exc, [unwrap(a) for a in args], attrs)
 
     method_call = Op.method_call
     signature = Op.signature
@@ -348,8 +354,8 @@ def _make(
     c_partials: tuple[str, ...] = (),
     batching: Any = None,
 ) -> Op:
-    module, plugin, name, op_id = _names(function)
-    takes_xp, inputs, variadic, attrs = _parameters(function)
+    module, plugin, name, op_id = names_of(function)
+    takes_xp, inputs, variadic, attrs = parameters_of(function)
     op = Op(
         id=op_id,
         name=name,
@@ -365,7 +371,7 @@ def _make(
         joint_vjp=joint_vjp,
         method=method,
         broadcasts=broadcasts,
-        core_ndims=_core_ndims(op_id, signature, inputs),
+        core_ndims=core_ndims(op_id, signature, inputs),
         multiplies=role == "partial",
         samples=tuple(samples),
         reference=_reference(op_id, reference),
@@ -409,6 +415,8 @@ def _reference(op_id: str, reference: Any) -> Any:
 def _check_c_partials(op: Op) -> None:
     """Refuse an expression that names what the rule of its input does not: the rule decides what is kept."""
     for i, expression in enumerate(op.c_partials):
+        if not isinstance(expression, str):
+            raise RegistrationError(f"{op.id!r}: c_partials are C expressions, as text; one is {shown(expression)}")
         rule = op.vjps[i]
         kept = rule.names(op) if isinstance(rule, Rule) else ()
         for name in (*op.inputs, "y", *op.attrs):
@@ -428,65 +436,16 @@ def _rules(op: Op, rules: Any, role: str) -> tuple[Any, ...]:
         unknown = [name for name in rules if name not in op.inputs]
         if unknown:
             raise RegistrationError(f"{op.id!r} has a rule for {unknown[0]!r}, which is none of its inputs {op.inputs}")
-        listed = [rules.get(name, MISSING) for name in op.inputs]
+        chosen = [rules.get(name, MISSING) for name in op.inputs]
     else:
-        listed = list(rules)
-        if len(listed) != len(op.inputs):
+        if not isinstance(rules, Sequence) or isinstance(rules, str | bytes):
             raise RegistrationError(
-                f"{op.id!r} has {len(op.inputs)} inputs {op.inputs} and {len(listed)} rules; "
+                f"{op.id!r}: rules are a sequence, one for each input, or a mapping by name; they were given as {shown(rules)}"
+            )
+        chosen = list(rules)
+        if len(chosen) != len(op.inputs):
+            raise RegistrationError(
+                f"{op.id!r} has {len(op.inputs)} inputs {op.inputs} and {len(chosen)} rules; "
                 f"give one for each, None where it is not differentiable"
             )
-    return tuple(rule if rule is None or rule is MISSING else Rule(op, rule, role) for rule in listed)
-
-
-def _names(function: Function) -> tuple[str, str, str, str]:
-    module = function.__module__
-    plugin = module.partition(".")[0]
-    return module, plugin, function.__name__, f"{plugin}.{function.__name__}"
-
-
-def _variadic(function: Function) -> bool:
-    return _parameters(function)[2] is not None
-
-
-def _parameters(function: Function) -> tuple[bool, tuple[str, ...], str | None, dict[str, Any]]:
-    """Read the signature: whether it takes xp, its inputs, the name of ``*xs``, its attributes with defaults."""
-    inputs: list[str] = []
-    variadic: str | None = None
-    attrs: dict[str, Any] = {}
-    place = _place(function)
-    for p in inspect.signature(function).parameters.values():
-        if p.kind is p.VAR_KEYWORD:
-            raise RegistrationError(f"{place} takes **{p.name}; an op's attributes are written out")
-        if p.kind is p.VAR_POSITIONAL:
-            variadic = p.name
-        elif p.kind is p.KEYWORD_ONLY:
-            attrs[p.name] = REQUIRED if p.default is p.empty else p.default
-        elif p.default is not p.empty:
-            raise RegistrationError(
-                f"{place}: {p.name!r} has a default, and array inputs have none; make it an attribute, after a `*`"
-            )
-        else:
-            inputs.append(p.name)
-    takes_xp = inputs[:1] == ["xp"]
-    if takes_xp:
-        inputs = inputs[1:]
-    if variadic and inputs:
-        raise RegistrationError(f"{place} takes {', '.join(inputs)} and *{variadic}; take *{variadic} alone")
-    if not inputs and not variadic:
-        raise RegistrationError(f"{place} takes no array: an op has at least one input by position")
-    return takes_xp, tuple(inputs), variadic, attrs
-
-
-def _place(function: Function) -> str:
-    return f"{function.__module__}.{function.__qualname__}"
-
-
-def _core_ndims(op_id: str, signature: str | None, inputs: tuple[str, ...]) -> tuple[int, ...] | None:
-    """Return the number of core dimensions of each input by a gufunc signature."""
-    if signature is None:
-        return None
-    groups = signature.replace(" ", "").partition("->")[0].strip("()").split("),(")
-    if len(groups) != len(inputs):
-        raise RegistrationError(f"{op_id!r}: the signature {signature!r} is not that of {len(inputs)} inputs")
-    return tuple(len(group.split(",")) if group else 0 for group in groups)
+    return tuple(rule if rule is None or rule is MISSING else Rule(op, rule, role) for rule in chosen)

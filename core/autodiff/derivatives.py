@@ -12,9 +12,9 @@ from typing import Any
 
 from autodiff import trees
 from autodiff.batches import base_of, innermost
-from autodiff.errors import ArgumentError
+from autodiff.errors import ArgumentError, shown
 from autodiff.graph import schedule
-from autodiff.inputs import Inputs, as_value, run
+from autodiff.inputs import Inputs, as_value, check_function, run
 from autodiff.registry import registry
 from autodiff.replacing import boxed
 from autodiff.rule import SEVERAL
@@ -76,10 +76,11 @@ def jacobian(
     array([[2., 0.],
            [0., 4.]])
     """
-    if mode not in _MODES:
-        raise ArgumentError(f"jacobian(mode=...) is one of {', '.join(map(repr, _MODES))}; it was given {mode!r}")
+    check_function("jacobian", f)
+    if type(mode) is not str or mode not in _MODES:
+        raise ArgumentError(f"jacobian(mode=...) is one of {', '.join(map(repr, _MODES))}; it was given {shown(mode)}")
     if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
-        raise ArgumentError(f"jacobian(chunk_size=...) is a positive int or None; it was given {chunk_size!r}")
+        raise ArgumentError(f"jacobian(chunk_size=...) is a positive int or None; it was given {shown(chunk_size)}")
 
     @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
@@ -287,8 +288,9 @@ def holomorphic_grad(f: Function, argnum: int = 0) -> Function:
 
 
 def _summed_derivative(name: str, f: Function, argnum: Any, args: Any, kwargs: Any, kind: str | None = None) -> Any:
+    check_function(name, f)
     if not isinstance(argnum, int) or not -len(args) <= argnum < len(args):
-        raise ArgumentError(f"{name}: argnum={argnum!r}, and it was called with {len(args)} positional arguments")
+        raise ArgumentError(f"{name}: argnum={shown(argnum)}, and it was called with {len(args)} positional arguments")
 
     def chosen(x: Any) -> Any:
         full = list(args)

@@ -146,6 +146,15 @@ class PluginWarning(RuntimeWarning):
     """
 
 
+def shown(obj: object, width: int = 60) -> str:
+    """Return the start of ``repr(obj)`` for a message, whatever `obj` makes of being asked for it."""
+    try:
+        text = repr(obj)
+    except Exception as exc:  # nested too deeply, or broken: the message is about something else
+        text = f"<{type(obj).__qualname__} whose repr raises {type(exc).__name__}>"
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return a phrase that offers the names closest to `name`, or an empty string."""
     import difflib  # here, because it is only needed when something goes wrong

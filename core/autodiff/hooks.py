@@ -6,9 +6,10 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from autodiff.errors import ArgumentTypeError, shown
 from autodiff.graph import Leaf, Node, Watch
 
-__all__ = ["Hook", "watch"]
+__all__ = ["Hook", "attach", "watch"]
 
 
 _keys = count()  # not the id of the handle, which the next one may get again
@@ -37,3 +38,16 @@ def watch(node: Node) -> Watch:
     if node.watch is None:
         node.watch = Watch()
     return node.watch
+
+
+def attach(edge: Any, function: Any) -> Hook:
+    """Put a hook on the gradient that arrives at `edge`.
+
+    Raises
+    ------
+    ArgumentTypeError
+        `function` is none.
+    """
+    if not callable(function):
+        raise ArgumentTypeError(f"register_hook() takes a function of the gradient; it was given {shown(function, 80)}")
+    return Hook(edge if type(edge) is Leaf else watch(edge), function)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from autodiff import trees
 from autodiff.backward import pull_back
 from autodiff.batch_rules import in_batch
-from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError
+from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, shown
 from autodiff.forward import push_forward
 from autodiff.graph import Edge, Leaf, make_node
 from autodiff.modes import FORWARD, MODE, NO_GRAD, TRANSFORM, Switch
@@ -18,7 +19,7 @@ from autodiff.rule import IDENTITY
 from autodiff.seeds import seed_for
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["Inputs", "as_value", "name_of", "run"]
+__all__ = ["Inputs", "as_value", "check_function", "name_of", "run"]
 
 Function = Callable[..., Any]
 
@@ -30,8 +31,7 @@ class Inputs:
     """
 
     def __init__(self, transform: str, f: Function, args: tuple[Any, ...], argnums: int | Sequence[int]) -> None:
-        if not callable(f):
-            raise ArgumentTypeError(f"{transform} takes a function; it was given {f!r:.80}")
+        check_function(transform, f)
         self.single = not isinstance(argnums, tuple | list)
         self.argnums = _checked_argnums(transform, f, args, argnums)
         self.args = list(args)
@@ -143,40 +143,57 @@ def _bare(array: Any) -> Any:
     return boxed(array) if own.base is None else wrap(array, None)
 
 
+def check_function(transform: str, f: Any) -> None:
+    """Refuse what cannot be called."""
+    if not callable(f):
+        raise ArgumentTypeError(f"{transform} takes a function; it was given {shown(f, 80)}")
+
+
 def run(
     f: Function, inputs: Inputs, kwargs: dict[str, Any], has_aux: bool, *, forward: bool = False
 ) -> tuple[Any, Any]:
     """Call `f` on the inputs, recording; return its output and what it returned beside."""
+    if not isinstance(has_aux, bool):
+        raise ArgumentTypeError(f"has_aux is True or False; it was given {shown(has_aux)}")
     with Switch(on=TRANSFORM | FORWARD * forward, off=NO_GRAD):
         result = f(*inputs.args, **kwargs)
     if not has_aux:
         return result, None
     if not isinstance(result, tuple) or len(result) != 2:
         raise ArgumentTypeError(
-            f"With has_aux=True {name_of(f)} must return a pair (output, aux); it returned {result!r:.80}"
+            f"With has_aux=True {name_of(f)} must return a pair (output, aux); it returned {shown(result, 80)}"
         )
     return result
 
 
 def _checked_argnums(transform: str, f: Function, args: tuple[Any, ...], argnums: int | Sequence[int]) -> list[int]:
-    if isinstance(argnums, bool) or not (isinstance(argnums, tuple | list) or hasattr(argnums, "__index__")):
+    if isinstance(argnums, bool) or not (isinstance(argnums, tuple | list) or _is_index(argnums)):
         raise ArgumentError(
-            f"{transform} of {name_of(f)}: argnums is an int or a sequence of ints; it was given {argnums!r}"
+            f"{transform} of {name_of(f)}: argnums is an int or a sequence of ints; it was given {shown(argnums)}"
         )
     numbers: list[Any] = list(argnums) if isinstance(argnums, tuple | list) else [argnums]
     for n in numbers:
-        if isinstance(n, bool) or not hasattr(n, "__index__") or not -len(args) <= n < len(args):
+        if isinstance(n, bool) or not _is_index(n) or not -len(args) <= n < len(args):
             raise ArgumentError(
-                f"{transform} of {name_of(f)}: argnums={argnums!r}, and it was called with {len(args)} positional arguments"
+                f"{transform} of {name_of(f)}: argnums={shown(argnums)}, and it was called with {len(args)} positional arguments"
             )
     positions = [n % len(args) for n in numbers]
     if len(set(positions)) != len(positions):
-        raise ArgumentError(f"{transform} of {name_of(f)}: argnums={argnums!r} names one argument twice")
+        raise ArgumentError(f"{transform} of {name_of(f)}: argnums={shown(argnums)} names one argument twice")
     return positions
 
 
+def _is_index(n: Any) -> bool:
+    """Tell whether `n` is a whole number, as an int or a number of NumPy is."""
+    try:
+        operator.index(n)
+    except TypeError:
+        return False
+    return True
+
+
 def _refuse(transform: str, f: Function, argnum: int, leaf: Any) -> None:
-    what = f"dtype {leaf.dtype}" if hasattr(leaf, "dtype") else f"{leaf!r:.40} of type {type(leaf).__name__}"
+    what = f"dtype {leaf.dtype}" if hasattr(leaf, "dtype") else f"{shown(leaf, 40)} of type {type(leaf).__name__}"
     raise GradientTypeError(
         f"{transform} of {name_of(f)}: argument {argnum} holds {what}, which has no derivative. Pass floating-point numbers "
         f"(2.0, x.astype(float)), or leave it out of argnums."

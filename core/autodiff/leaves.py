@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sized
 from sys import getrefcount
 from typing import Any
 
-from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.errors import ArgumentError, ArgumentTypeError, shown
 from autodiff.graph import Cell, Edge, Leaf
 from autodiff.modes import NO_GRAD, Switch
 from autodiff.registry import registry
@@ -77,14 +77,16 @@ def listed(inputs: Any) -> list[Any]:
     if type(inputs) is Value:
         return [inputs]
     if not isinstance(inputs, Iterable) or (isinstance(inputs, Sized) and not len(inputs)):
-        raise ArgumentTypeError(f"backward(inputs=...) takes Values that need a gradient; it was given {inputs!r:.80}")
+        raise ArgumentTypeError(
+            f"backward(inputs=...) takes Values that need a gradient; it was given {shown(inputs, 80)}"
+        )
     return list(inputs)
 
 
 def edge_of(value: Value) -> Edge:
     """Return the edge of one of the Values that a user named as inputs."""
     if type(value) is not Value or value._edge is None:
-        raise ArgumentError(f"backward(inputs=...) takes Values that need a gradient; it was given {value!r:.80}")
+        raise ArgumentError(f"backward(inputs=...) takes Values that need a gradient; it was given {shown(value, 80)}")
     return value._edge  # type: ignore[no-any-return]  # a Handle holds Any
 
 

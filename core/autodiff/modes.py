@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, Final, TypeVar, overload
 
-from autodiff.errors import ArgumentTypeError
+from autodiff.errors import ArgumentTypeError, shown
 
 __all__ = ["debug", "enable_grad", "is_grad_enabled", "no_grad"]
 
@@ -60,7 +60,7 @@ class Switch:
     def __call__(self, function: F) -> F:
         if not callable(function):
             raise ArgumentTypeError(
-                f"no_grad and its like decorate a function, or open a block; given {function!r:.80}"
+                f"no_grad and its like decorate a function, or open a block; given {shown(function, 80)}"
             )
         # A switch of its own for every call, `again()`: two threads may be inside at once.
         again = functools.partial(Switch, self._set, self._clear)

@@ -20,6 +20,7 @@ from autodiff.batches import base_of, levels_of, refuse_to_read
 from autodiff.broadcasting import broadcast_to as _broadcast_to
 from autodiff.creation import CREATION, array, asarray, creator
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest
+from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.spellings import FUNCTIONS, LAST_AXES, refuse_options
 from autodiff.standard import standard
@@ -28,6 +29,7 @@ from autodiff.value import unwrap, wrap
 # ---- functions whose signature is not the op's ---------------------------------------------------------------
 
 
+@spelled
 def sum(  # NumPy's name
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **rest: Any
 ) -> Any:
@@ -36,12 +38,14 @@ def sum(  # NumPy's name
     return standard.sum(a if dtype is None else standard.astype(a, dtype=dtype), axis=axis, keepdims=keepdims)
 
 
+@spelled
 def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **rest: Any) -> Any:
     """``numpy.mean``."""
     refuse_options("mean", out=out, **rest)
     return standard.mean(a if dtype is None else standard.astype(a, dtype=dtype), axis=axis, keepdims=keepdims)
 
 
+@spelled
 def max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, **rest: Any) -> Any:  # NumPy's name
     """``numpy.max``."""
     refuse_options("max", out=out, **rest)
@@ -51,6 +55,7 @@ def max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, **res
 amax = max
 
 
+@spelled
 def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
     """``numpy.reshape``, in C order."""
     if order != "C":
@@ -58,6 +63,7 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -
     return standard.reshape(a, shape=shape)
 
 
+@spelled
 def permute_dims(a: Any, axes: Any = None) -> Any:
     """``numpy.transpose``: the axes reversed, or in the order given."""
     return standard.permute_dims(a, axes=tuple(range(a.ndim - 1, -1, -1)) if axes is None else tuple(axes))
@@ -66,11 +72,13 @@ def permute_dims(a: Any, axes: Any = None) -> Any:
 transpose = permute_dims
 
 
+@spelled
 def broadcast_to(x: Any, shape: Any) -> Any:
     """``numpy.broadcast_to``."""
     return _broadcast_to(x, shape=tuple(shape) if isinstance(shape, list | tuple) else (shape,))
 
 
+@spelled
 def concat(arrays: Any, axis: Any = 0, out: Any = None, **rest: Any) -> Any:
     """``numpy.concatenate``."""
     refuse_options("concat", out=out, **rest)
@@ -80,6 +88,7 @@ def concat(arrays: Any, axis: Any = 0, out: Any = None, **rest: Any) -> Any:
 concatenate = concat
 
 
+@spelled
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """``numpy.split``: a list of parts."""
     sections = indices_or_sections
@@ -88,6 +97,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return list(registry.op("autodiff_ops.split")(x, sections=sections, axis=axis))
 
 
+@spelled
 def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
     """``numpy.astype``."""
     return standard.astype(x, dtype=dtype)
@@ -113,7 +123,7 @@ def _about(function: str, own: Backend | None = None) -> Callable[..., Any]:
 
     call.__name__ = function
     call.__doc__ = f"``numpy.{function}``: about arrays and dtypes, hence without a gradient."
-    return call
+    return spelled(call)
 
 
 _OF_DTYPES = ("isdtype", "result_type", "can_cast", "finfo", "iinfo")
@@ -188,7 +198,8 @@ _ABSENT = object()
 
 def _names() -> list[str]:
     own = [name for name in globals() if _own(name) is not None]
-    return [*own, *FUNCTIONS, *ALIASES, *CREATION, *_ABOUT, *(op.name for op in registry.load().ops.values())]
+    found = [op.name for op in registry.load().ops.values() if op.plugin in _PLUGINS]
+    return [*own, *FUNCTIONS, *ALIASES, *CREATION, *_ABOUT, *found]
 
 
 def _unknown(name: str) -> UnknownOpError:

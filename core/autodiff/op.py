@@ -22,6 +22,7 @@ from autodiff.errors import (
     RegistrationError,
     RuleError,
     nearest,
+    shown,
 )
 from autodiff.graph import make_node
 from autodiff.handles import Callee, unwrap, wrap
@@ -102,7 +103,7 @@ class Op(Callee):
 
     # ---- calling ----------------------------------------------------------------------------------------
 
-    def __call__(self, *args: Any, **attrs: Any) -> Any:
+    def __call__(self, /, *args: Any, **attrs: Any) -> Any:
         if not attrs and self._short and len(args) == len(self.inputs):
             # The short paths come back here only for what they do not know yet.
             if len(args) == 2:
@@ -155,7 +156,7 @@ class Op(Callee):
         except Exception as exc:
             refuse(self, exc, arrays, attrs)
 
-    def method_call(self, value: Value, *args: Any, **attrs: Any) -> Any:
+    def method_call(self, value: Value, /, *args: Any, **attrs: Any) -> Any:
         """Apply as a method of `value`: attributes may be given by position, in the order of the signature."""
         if not args and not attrs:
             return unary(self, value)  # which comes back for what is more
@@ -163,6 +164,9 @@ class Op(Callee):
         names = [*self.attrs][: len(args) - others] if len(args) > others else []
         if len(args) > others + len(names):
             raise ArgumentTypeError(f"Value.{self.name} takes {self.signature}; it was given {len(args)} arguments")
+        twice = attrs.keys() & {*names}
+        if twice:
+            raise ArgumentTypeError(f"Value.{self.name} was given {min(twice)!r} twice; it takes {self.signature}")
         return self(value, *args[:others], **dict(zip(names, args[others:], strict=True)), **attrs)
 
     def _record(self, xs: Any, edges: Any, y: Any, residuals: Any, attrs: dict[str, Any]) -> Any:
@@ -382,8 +386,8 @@ class Op(Callee):
             self._quick[key] = kernel
 
     def _refuse_result(self, *outputs: Any) -> NoReturn:
-        shown = f"{outputs[0]!r:.60} of type {type(outputs[0]).__name__}" if outputs else "no output"
-        raise KernelError(f"The kernel of {self.id!r} (plugin {self.plugin!r}) returned {shown}; expected arrays")
+        told = f"{shown(outputs[0])} of type {type(outputs[0]).__name__}" if outputs else "no output"
+        raise KernelError(f"The kernel of {self.id!r} (plugin {self.plugin!r}) returned {told}; expected arrays")
 
     # ---- description ------------------------------------------------------------------------------------
 

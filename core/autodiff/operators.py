@@ -6,7 +6,7 @@ from typing import Any
 
 from autodiff.calls import binary, unary
 from autodiff.compiling import mypyc_attr
-from autodiff.errors import ArgumentTypeError, BackendMismatchError
+from autodiff.errors import ArgumentTypeError, BackendMismatchError, shown
 from autodiff.handles import Handle
 from autodiff.standard import standard
 
@@ -15,7 +15,7 @@ __all__ = ["Operators"]
 
 def _no(modulo: Any, other: Any) -> Any:
     if modulo is not None:
-        raise ArgumentTypeError(f"pow() of a Value takes no modulus; it was given {modulo!r:.40}. Use v**w % m.")
+        raise ArgumentTypeError(f"pow() of a Value takes no modulus; it was given {shown(modulo, 40)}. Use v**w % m.")
     return other
 
 
@@ -51,7 +51,7 @@ class Operators(Handle):  # noqa: PLW1641  # Value has the hash: mypyc cannot as
     def __mod__(self, other: Any) -> Any: return binary(standard.remainder, self, other)
     def __rmod__(self, other: Any) -> Any: return binary(standard.remainder, other, self)
     def __divmod__(self, other: Any) -> Any: return self // other, self % other
-    def __rdivmod__(self, other: Any) -> Any: return other // self, other % self
+    def __rdivmod__(self, other: Any) -> Any: return self.__rfloordiv__(other), self.__rmod__(other)
     def __pow__(self, other: Any, modulo: Any = None, /) -> Any: return binary(standard.pow, self, _no(modulo, other))
     def __rpow__(self, other: Any) -> Any: return binary(standard.pow, other, self)
     def __matmul__(self, other: Any) -> Any: return binary(standard.matmul, self, other)
@@ -99,7 +99,7 @@ class Operators(Handle):  # noqa: PLW1641  # Value has the hash: mypyc cannot as
     def reshape(self, *shape: Any) -> Any:
         return standard.reshape(self, shape=shape[0] if len(shape) == 1 else shape)
     def transpose(self, *axes: Any) -> Any:
-        if not axes or axes == (None,):
+        if not axes or (len(axes) == 1 and axes[0] is None):
             axes = tuple(range(len(self._array.shape) - 1, -1, -1))
         return standard.permute_dims(self, axes=axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes)
     # fmt: on

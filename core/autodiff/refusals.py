@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from autodiff.errors import ArgumentError, ArgumentTypeError, AutodiffError, IndexingError, KernelError
+from autodiff.errors import ArgumentError, ArgumentTypeError, AutodiffError, IndexingError, KernelError, shown
 
-__all__ = ["AxisArgumentError", "refuse"]
+__all__ = ["AxisArgumentError", "refuse", "spelled"]
 
 
 class AxisArgumentError(ArgumentError, IndexingError):
@@ -16,35 +18,73 @@ class AxisArgumentError(ArgumentError, IndexingError):
 _REPLACED = frozenset(
     {
         *("TypeError", "ValueError", "IndexError", "AxisError", "OverflowError"),
-        *("UFuncTypeError", "_UFuncNoLoopError", "_UFuncInputCastingError", "_UFuncOutputCastingError"),
+        *(
+            "DTypePromotionError",
+            "UFuncTypeError",
+            "_UFuncNoLoopError",
+            "_UFuncInputCastingError",
+            "_UFuncOutputCastingError",
+        ),
     }
 )
+
+#: What comes of arguments of a kind that nobody thought of: the first thing that is done with them fails.
+_STRAY = (AttributeError, KeyError, AssertionError, RecursionError, UnboundLocalError, StopIteration)
 
 
 def refuse(op: Any, exc: Exception, xs: Any, attrs: dict[str, Any]) -> NoReturn:
     """Raise what the kernel raised, saying which op was given what."""
-    given = ", ".join(
-        f"{name}: {_brief(x)}"
-        for name, x in zip(op.inputs + tuple(f"#{i}" for i in range(len(op.inputs), len(xs))), xs, strict=False)
-    )
-    options = "".join(f", {name}={attr!r:.80}" for name, attr in attrs.items())
+    names = op.inputs + tuple(f"#{i}" for i in range(len(op.inputs), len(xs)))
+    _raise(exc, repr(op.id), [*zip(names, xs, strict=False)], attrs, KernelError)
+
+
+def _refuse_call(name: str, exc: Exception, args: Any, options: dict[str, Any]) -> NoReturn:
+    """Raise what came of a function that is no op, saying which one was given what."""
     if isinstance(exc, AutodiffError):
-        exc.add_note(f"in {op.id!r}, given {given}{options}")
         raise exc
-    message = f"{op.id!r} was given {given}{options}: {exc}"
+    _raise(exc, name, [(f"#{i}", x) for i, x in enumerate(args)], options, ArgumentError)
+
+
+def spelled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the errors of a function of `autodiff.numpy` say which one was given what, whatever it was given."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as exc:
+            _refuse_call(f"autodiff.numpy.{function.__name__}", exc, args, kwargs)
+
+    return call
+
+
+def _raise(exc: Exception, name: str, xs: list[tuple[str, Any]], options: dict[str, Any], value_error: Any) -> NoReturn:
+    given = ", ".join(
+        [f"{which}: {_brief(x)}" for which, x in xs] + [f"{n}={shown(o, 80)}" for n, o in options.items()]
+    )
+    if isinstance(exc, AutodiffError):
+        exc.add_note(f"in {name}, given {given or 'nothing'}")
+        raise exc
+    message = f"{name} was given {given or 'nothing'}: {exc}"
     for caught, raised in (
         (IndexError, IndexingError if not isinstance(exc, ValueError) else AxisArgumentError),
         (TypeError, ArgumentTypeError),
-        ((ValueError, OverflowError), KernelError),
+        ((ValueError, OverflowError), value_error),
     ):
         # A subclass of its own, LinAlgError for one, is what callers expect to catch: it stays.
         if isinstance(exc, caught) and type(exc).__name__ in _REPLACED:
             raise raised(message) from exc
+    if isinstance(exc, _STRAY) or (value_error is ArgumentError and type(exc) in (ZeroDivisionError, RuntimeError)):
+        why = f"which it cannot work with ({type(exc).__name__}: {exc})"
+        raise ArgumentTypeError(f"{name} was given {given or 'nothing'}, {why}") from exc
     exc.add_note(message)
     raise exc
 
 
 def _brief(x: Any) -> str:
-    if hasattr(x, "shape") and hasattr(x, "dtype"):
-        return f"shape {tuple(x.shape)} {x.dtype}"
-    return f"{type(x).__name__} {x!r:.40}"
+    try:
+        if hasattr(x, "shape") and hasattr(x, "dtype"):
+            return f"shape {shown(x.shape)} {x.dtype}"
+    except Exception as exc:  # it only looks like an array
+        return f"a {type(x).__qualname__} whose shape raises {type(exc).__name__}"
+    return f"{type(x).__name__} {shown(x, 40)}"

@@ -23,6 +23,7 @@ from autodiff.errors import (
     UnknownBackendError,
     UnknownOpError,
     nearest,
+    shown,
 )
 
 __all__ = ["Registry", "ops_of", "registry"]
@@ -218,6 +219,8 @@ class Registry:
             None has it, or several have.
         """
         self.load()
+        if not isinstance(name, str):
+            raise ArgumentTypeError(f"An op is asked for by its name or id, a str; it was given {shown(name)}")
         if name in self.ops:
             return self.ops[name]
         ops = self.names.get(name, [])
@@ -261,6 +264,8 @@ class Registry:
         self.load()
         if isinstance(name, Backend):
             return name
+        if not isinstance(name, str | None):
+            raise ArgumentTypeError(f"A backend is asked for by its name, a str; it was given {shown(name)}")
         name = name or self.default_backend
         found = self.backends.get(name)
         if found is None:
@@ -276,6 +281,10 @@ class Registry:
             return self._by_type[array_type]
         except KeyError:
             self.load()
+        except TypeError:
+            raise ArgumentTypeError(f"A type of arrays was expected; it was given {shown(array_type)}") from None
+        if not isinstance(array_type, type):
+            raise ArgumentTypeError(f"A type of arrays was expected; it was given {shown(array_type)}")
         # The types of batches name their backend, which is registered under no name.
         found = getattr(array_type, "__autodiff_backend__", None)
         found = found or next((b for b in self.backends.values() if b.recognises(array_type)), None)
@@ -382,6 +391,9 @@ def ops_of(*modules: Any) -> list[Any]:
     >>> ops_of(autodiff_ops.random)
     [<op autodiff_ops.dropout: dropout(x, *, p=0.5, generator=None)>]
     """
+    for module in modules:
+        if not hasattr(module, "__name__") or not hasattr(module, "__dict__"):
+            raise ArgumentTypeError(f"ops_of takes modules; it was given {shown(module)}")
     return [
         obj
         for module in modules
@@ -391,8 +403,7 @@ def ops_of(*modules: Any) -> list[Any]:
 
 
 def _describe(obj: Any) -> str:
-    text = repr(obj)
-    return f"{text if len(text) < 60 else text[:57] + '...'} of type {type(obj).__module__}.{type(obj).__qualname__}"
+    return f"{shown(obj)} of type {type(obj).__module__}.{type(obj).__qualname__}"
 
 
 #: The registry of the process.

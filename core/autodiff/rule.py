@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import Any, Final
 
 from autodiff.compiling import mypyc_attr, returns_its_argument
-from autodiff.errors import RegistrationError, RuleError
+from autodiff.errors import RegistrationError, RuleError, shown
 from autodiff.graph import Node, make_node
 from autodiff.handles import Handle, wrap
 from autodiff.registry import registry
@@ -65,7 +65,7 @@ class Rule:
             self.number = rule
             return
         if not callable(rule):
-            raise RegistrationError(f"{op.id!r}: the {role} rule {rule!r} is no function{_or_number(role)}")
+            raise RegistrationError(f"{op.id!r}: the {role} rule {shown(rule)} is no function{_or_number(role)}")
         sources = _sources(op)
         if role.endswith("jvp"):
             sources["t"] = sources["g"]  # a forward rule moves a tangent as the others move a cotangent

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from autodiff.errors import ArgumentError, shown
+
 __all__ = ["Array", "Sample", "Unsupported", "binary", "sample", "unary"]
 
 
@@ -98,8 +100,16 @@ def _is_shape(obj: Any) -> bool:
     return type(obj) is tuple and all(type(n) is int for n in obj)
 
 
+def _check_range(where: str, given: Any) -> None:
+    """Refuse what is no pair of numbers, the lower one first."""
+    pair = isinstance(given, tuple | list) and len(given) == 2 and all(isinstance(n, int | float) for n in given)
+    if not pair or not given[0] <= given[1]:
+        raise ArgumentError(f"{where} takes a range as two numbers, (low, high); it was given {shown(given)}")
+
+
 def unary(low: float = -2.0, high: float = 2.0, **attrs: Any) -> Sequence[Sample]:
     """Return samples of an elementwise op of one input on ``(low, high)``: 0-d, 1-d, 2-d and empty."""
+    _check_range("unary", (low, high))
     return [Sample((Array(shape, low, high),), attrs) for shape in ((), (5,), (2, 3), (0, 2))]
 
 
@@ -107,6 +117,8 @@ def binary(
     first: tuple[float, float] = (-2.0, 2.0), second: tuple[float, float] = (-2.0, 2.0), **attrs: Any
 ) -> Sequence[Sample]:
     """Return samples of an elementwise op of two inputs, each on its range, with every kind of broadcasting."""
+    for which in (first, second):
+        _check_range("binary", which)
     shapes = (((), ()), ((3,), (3,)), ((2, 3), (3,)), ((3,), (2, 1)), ((2, 1, 3), (4, 1)), ((), (2,)), ((4, 1), (4, 0)))
     samples = [Sample((Array(a, *first), Array(b, *second)), attrs) for a, b in shapes]
     return [*samples, Sample((Array((3,), *first), (second[0] + second[1]) / 2 + 0.25), attrs)]

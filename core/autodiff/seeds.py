@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.batches import base_of
-from autodiff.errors import ArgumentError, BackendMismatchError, GraphError
+from autodiff.errors import ArgumentError, ArgumentTypeError, BackendMismatchError, GraphError, shown
 from autodiff.graph import Edge
 from autodiff.registry import registry
 from autodiff.value import Value, unwrap, wrap
@@ -13,14 +13,19 @@ from autodiff.value import Value, unwrap, wrap
 __all__ = ["seed_for", "start"]
 
 
-def start(root: Value, gradient: Any, recorded: bool) -> tuple[Edge, Any]:
+def start(root: Value, gradient: Any, recorded: Any, retain: Any) -> tuple[Edge, Any]:
     """Return the edge of `root` and its cotangent; errors are those of `seed_for`, and:
 
     Raises
     ------
     GraphError
         `root` needs no gradient.
+    ArgumentTypeError
+        A switch is neither True nor False.
     """
+    for name, switch in (("create_graph", recorded), ("retain_graph", retain)):
+        if switch is not None and switch is not True and switch is not False and not isinstance(switch, int):
+            raise ArgumentTypeError(f"backward({name}=...) is True or False; it was given {shown(switch)}")
     if root._edge is None:
         raise GraphError(
             f"backward() on a Value that needs no gradient (dtype {root.dtype}): none of its inputs did, or it was "

@@ -12,6 +12,7 @@ from typing import Any
 
 from autodiff.composed import COMPOSED, subscripts_of
 from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.value import Value
@@ -240,7 +241,7 @@ _WRITTEN = (stack, hstack, vstack, ravel, meshgrid, pad, cumsum, cumprod, clip, 
 
 #: All of them, by NumPy's name.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: _spelling(name, text) for name, text in _SIGNATURES.items()},
-    **{function.__name__: function for function in _WRITTEN},
-    **COMPOSED,
+    **{name: spelled(_spelling(name, text)) for name, text in _SIGNATURES.items()},
+    **{function.__name__: spelled(function) for function in _WRITTEN},
+    **{name: spelled(function) for name, function in COMPOSED.items()},
 }

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autodiff import trees
-from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.errors import ArgumentError, ArgumentTypeError, shown
 from autodiff.inputs import Inputs, as_value, name_of, run
 from autodiff.registry import registry
 from autodiff.seeds import seed_for
@@ -83,7 +83,7 @@ def value_and_grad(
     (array(9.), array(6.))
     """
     if not callable(f):
-        raise ArgumentTypeError(f"grad takes a function; it was given {f!r:.80}")
+        raise ArgumentTypeError(f"grad takes a function; it was given {shown(f, 80)}")
     if unused not in _UNUSED:
         raise ArgumentError(f"unused= is one of {', '.join(map(repr, _UNUSED))}; it was given {unused!r}")
 
@@ -241,7 +241,7 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
 def _listed(transform: str, what: str, given: Any) -> tuple[Any, ...]:
     if not isinstance(given, tuple | list):
         raise ArgumentTypeError(
-            f"{transform}() takes its {what} as a tuple, one for each argument of the function; it was given {given!r:.80}"
+            f"{transform}() takes its {what} as a tuple, one for each argument of the function; it was given {shown(given, 80)}"
         )
     return tuple(given)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from autodiff.errors import ArgumentError
+
 __all__ = ["flatten", "spread", "unflatten"]
 
 _NAMESPACE = "autodiff"
@@ -16,7 +18,10 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
     """Return the leaves of a nesting of dicts, lists, tuples and dataclasses, and its structure."""
     import optree  # here, because importing it takes longer than importing autodiff
 
-    leaves, treedef = optree.tree_flatten(tree, none_is_leaf=True, namespace=_NAMESPACE)
+    try:
+        leaves, treedef = optree.tree_flatten(tree, none_is_leaf=True, namespace=_NAMESPACE)
+    except RecursionError:
+        raise ArgumentError(f"A {type(tree).__name__} is nested too deeply, or contains itself") from None
     new = {type(leaf) for leaf in leaves if hasattr(type(leaf), "__dataclass_fields__")}
     if not new:
         return leaves, treedef

@@ -15,7 +15,7 @@ from autodiff import handles
 from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, GraphError, UnknownOpError, nearest
 from autodiff.graph import Cell, Edge, Leaf, Node
 from autodiff.handles import unwrap
-from autodiff.hooks import Hook, watch
+from autodiff.hooks import Hook, attach, watch
 from autodiff.modes import BATCH, NO_GRAD, mode
 from autodiff.operators import Operators
 from autodiff.registry import registry
@@ -87,6 +87,10 @@ class Value(Operators):
         dtype: Any = None,
         backend: str | None = None,
     ) -> None:
+        if requires_grad is not None and not isinstance(requires_grad, int):
+            raise ArgumentTypeError(
+                f"Value(requires_grad=...) is True or False; given a {type(requires_grad).__name__}"
+            )
         if type(data) is Value:
             data = _converted(data, dtype, backend)
             self._array = data._array
@@ -377,9 +381,7 @@ class Value(Operators):
         """
         if self._edge is None:
             raise GraphError("This Value needs no gradient: a hook on it would never run.")
-        if not callable(hook):
-            raise ArgumentTypeError(f"register_hook() takes a function of the gradient; it was given {hook!r:.80}")
-        return Hook(self._edge if isinstance(self._edge, Leaf) else watch(self._edge), hook)
+        return attach(self._edge, hook)
 
     def zero_grad(self) -> None:
         """Forget the accumulated gradient: `grad` is None again."""
@@ -467,7 +469,10 @@ def plain_index(index: Any) -> tuple[Any, ...]:
             raise GradientTypeError(
                 f"A Value that needs a gradient (dtype {item.dtype}) cannot be an index: an index has no derivative."
             )
-    return tuple(own_index(unwrap(item)) for item in items)
+    try:
+        return tuple([own_index(unwrap(item)) for item in items])
+    except RecursionError:
+        raise ArgumentTypeError("An index is nested too deeply, or contains itself") from None
 
 
 def _converted(value: Value, dtype: Any, backend: str | None) -> Value:

@@ -8,7 +8,7 @@ from typing import Any
 
 from autodiff import trees
 from autodiff.batches import levels_of
-from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.errors import ArgumentError, ArgumentTypeError, shown
 from autodiff.graph import next_seq
 from autodiff.inputs import as_value, name_of
 from autodiff.levels import enter, leave
@@ -71,7 +71,7 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
            [27., 48.]])
     """
     if not callable(f):
-        raise ArgumentTypeError(f"vmap takes a function; it was given {f!r:.80}")
+        raise ArgumentTypeError(f"vmap takes a function; it was given {shown(f, 80)}")
 
     @functools.wraps(f)
     def mapped(*args: Any, **kwargs: Any) -> Any:
@@ -107,11 +107,11 @@ def _listed(in_axes: Any, f: Function, args: tuple[Any, ...]) -> Any:
     if not isinstance(in_axes, tuple | list):
         raise ArgumentTypeError(
             f"vmap of {name_of(f)}: in_axes is an int, None, or a tuple with an entry for each argument; it was given "
-            f"{in_axes!r:.80}"
+            f"{shown(in_axes, 80)}"
         )
     if len(in_axes) != len(args):
         raise ArgumentError(
-            f"vmap of {name_of(f)}: in_axes={in_axes!r} has {len(in_axes)} entries; it was called with {len(args)} "
+            f"vmap of {name_of(f)}: in_axes={shown(in_axes)} has {len(in_axes)} entries; it was called with {len(args)} "
             f"positional arguments"
         )
     return tuple(in_axes)
@@ -127,7 +127,7 @@ def _spread(what: str, prefix: Any, tree: Any, f: Function) -> list[Any]:
         ) from exc
     for axis in axes:
         if axis is not None and type(axis) is not int:
-            raise ArgumentTypeError(f"vmap of {name_of(f)}: {what} holds ints and None; it was given {axis!r:.60}")
+            raise ArgumentTypeError(f"vmap of {name_of(f)}: {what} holds ints and None; it was given {shown(axis, 60)}")
     return axes
 
 
@@ -136,7 +136,7 @@ def _array(leaf: Any, f: Function) -> Any:
         return leaf
     if registry.backend_of(type(leaf)) is None:
         raise ArgumentTypeError(
-            f"vmap of {name_of(f)}: a mapped argument is {leaf!r:.60} of type {type(leaf).__name__}, which has no axis to "
+            f"vmap of {name_of(f)}: a mapped argument is {shown(leaf, 60)} of type {type(leaf).__name__}, which has no axis to "
             f"map over. Pass an array, or give it None in in_axes."
         )
     return wrap(leaf, None)

@@ -16,8 +16,8 @@ import autodiff_ops as op
 from autodiff import Value
 from autodiff.extend import ArgumentError, ArgumentTypeError, get_backend
 from autodiff_nn import fused
+from autodiff_nn.checks import array, integers, like, number, raw, told
 from autodiff_nn.checks import backend as backend_of
-from autodiff_nn.checks import integers, raw
 from autodiff_nn.module import Module, tree
 
 __all__ = ["BatchNorm1d", "Dropout", "Embedding", "LayerNorm", "Linear", "Sequential"]
@@ -31,13 +31,15 @@ def _drawer(generator: Generator) -> np.random.Generator:
             f"generator is a numpy.random.Generator, a seed or None; it was given a {type(generator).__name__}. Weights are "
             f"drawn by NumPy, on every backend."
         )
+    if not isinstance(generator, np.random.Generator | None) and generator < 0:
+        raise ArgumentError(f"generator: a seed is not negative; it was given {generator!r}")
     return np.random.default_rng(generator)
 
 
 def _positive(where: str, **sizes: Any) -> None:
     for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or size < 1:
-            raise ArgumentError(f"{where}: {name} is a positive int; it was given {size!r}")
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 1 <= size < 2**31:
+            raise ArgumentError(f"{where}: {name} is a positive int; it was given {told(size)}")
 
 
 class Linear(Module):
@@ -88,6 +90,8 @@ class Linear(Module):
         bound = in_features**-0.5
         self.weight = Value(drawer.uniform(-bound, bound, (out_features, in_features)), dtype=dtype, backend=backend)
         self.bias: Value | None = None
+        if not isinstance(bias, int):
+            raise ArgumentTypeError(f"Linear: bias is True or False; it was given {told(bias)}")
         if bias:
             self.bias = Value(drawer.uniform(-bound, bound, out_features), dtype=dtype, backend=backend)
 
@@ -133,8 +137,10 @@ class Embedding(Module):
         _positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         weight = _drawer(generator).normal(size=(num_embeddings, embedding_dim))
         if padding_idx is not None:
-            if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ArgumentError(f"Embedding: padding_idx is below {num_embeddings}; it was given {padding_idx!r}")
+            if type(padding_idx) is not int or not -num_embeddings <= padding_idx < num_embeddings:
+                raise ArgumentError(
+                    f"Embedding: padding_idx is an int below {num_embeddings}; it was given {told(padding_idx)}"
+                )
             padding_idx %= num_embeddings
             weight[padding_idx] = 0
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
@@ -205,10 +211,11 @@ class LayerNorm(Module):
         dtype: Any = None,
         backend: str | None = None,
     ) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
         if not shape:
             raise ArgumentError("LayerNorm: normalized_shape has at least one size; it was given ()")
         _positive("LayerNorm", **{f"normalized_shape[{i}]": size for i, size in enumerate(shape)})
+        number("LayerNorm", 0.0, eps=eps)
         self.normalized_shape, self.eps = shape, eps
         self.weight: Value | None = None
         self.bias: Value | None = None
@@ -219,6 +226,7 @@ class LayerNorm(Module):
 
     def forward(self, x: Any) -> Any:
         """Return an array of the shape of `x`, whose last axes are of `normalized_shape`."""
+        x = array("LayerNorm", x)
         n = len(self.normalized_shape)
         if tuple(x.shape[-n:]) != self.normalized_shape:
             raise ArgumentError(f"LayerNorm: x has shape {x.shape}; its last axes are to be {self.normalized_shape}")
@@ -281,6 +289,7 @@ class BatchNorm1d(Module):
         backend: str | None = None,
     ) -> None:
         _positive("BatchNorm1d", num_features=num_features)
+        number("BatchNorm1d", 0.0, eps=eps, **({} if momentum is None else {"momentum": momentum}))
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.weight: Value | None = None
         self.bias: Value | None = None
@@ -300,6 +309,8 @@ class BatchNorm1d(Module):
 
     def forward(self, x: Any) -> Any:
         """Return an array of the shape of `x`: ``(batch, features)`` or ``(batch, features, length)``."""
+        x = array("BatchNorm1d", x)
+        like("BatchNorm1d", x, self.weight if self.weight is not None else getattr(self, "running_mean", x))
         if x.ndim not in (2, 3) or x.shape[1] != self.num_features:
             raise ArgumentError(
                 f"BatchNorm1d: x has shape {x.shape}; expected (batch, {self.num_features}) or "
@@ -370,18 +381,23 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, generator: Any = None) -> None:
-        if not 0 <= p <= 1:
-            raise ArgumentError(f"Dropout: p is the probability of dropping, from 0 to 1; it was given {p!r}")
+        if type(p) not in (int, float) or not 0 <= p <= 1:
+            raise ArgumentError(f"Dropout: p is the probability of dropping, from 0 to 1; it was given {told(p)}")
         self.p = p
         self.generator = generator
 
     def forward(self, x: Any) -> Any:
         """Return `x` with some elements 0; after `eval`, `x` itself."""
+        x = array("Dropout", x)
         if not self.training or self.p == 0:
             return x
         if self.generator is None or isinstance(self.generator, int | np.integer):
-            own = backend_of(x)
-            self.generator = own.xp.random.default_rng(self.generator)
+            random = getattr(backend_of(x).xp, "random", None)
+            if random is None:
+                raise ArgumentError(
+                    f"Dropout: the library of the backend {backend_of(x).name!r} draws no random numbers; pass a generator"
+                )
+            self.generator = random.default_rng(self.generator)
         return op.dropout(x, p=self.p, generator=self.generator)
 
     def extra_repr(self) -> str:
@@ -410,7 +426,7 @@ class Sequential(Module):
     def __init__(self, *steps: Callable[[Any], Any]) -> None:
         for i, step in enumerate(steps):
             if not callable(step):
-                raise ArgumentTypeError(f"Sequential takes modules and functions; argument {i} is {step!r:.60}")
+                raise ArgumentTypeError(f"Sequential takes modules and functions; argument {i} is {told(step)}")
             setattr(self, str(i), step)  # so that parameters are called "0.weight"
 
     def _steps(self) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from autodiff import Value
 from autodiff.extend import ArgumentError, ArgumentTypeError, backend_of
+from autodiff_nn.checks import brief, mapping
 
 __all__ = ["LoadReport", "Module", "functional_call", "tree"]
 
@@ -60,7 +61,7 @@ class Module:
         self.__dict__.update(training=True, _parameters={}, _buffers={})
         return self
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -78,7 +79,7 @@ class Module:
         elif name in self._parameters:
             if value is not None:
                 raise ArgumentTypeError(
-                    f"{where} is a parameter, and was given {_brief(value)}. Assign to {where}.data to change its numbers, "
+                    f"{where} is a parameter, and was given {brief(value)}. Assign to {where}.data to change its numbers, "
                     f"a Value to replace it, or None to remove it."
                 )
             del self._parameters[name]
@@ -110,6 +111,10 @@ class Module:
         ArgumentTypeError
             `array` is no raw array.
         """
+        if not isinstance(name, str):
+            raise ArgumentTypeError(
+                f"register_buffer takes a name and a raw array; the name was given as {brief(name)}"
+            )
         where = f"{type(self).__name__}.{name}"
         if name in self._parameters:
             raise ArgumentError(f"{where} is a parameter already; choose another name for the buffer")
@@ -217,6 +222,9 @@ class Module:
         ArgumentError
             The state does not fit; every name that is at fault is listed.
         """
+        mapping(f"{type(self).__name__}.load_state_dict", state)
+        if not isinstance(strict, int):
+            raise ArgumentTypeError(f"load_state_dict(strict=...) is True or False; it was given {brief(strict)}")
         places = [place for kind in _KINDS for place in self._places("", kind)]
         names = {name for name, *_ in places}
         report = LoadReport([name for name, *_ in places if name not in state], [n for n in state if n not in names])
@@ -227,7 +235,7 @@ class Module:
             if name in state:
                 try:
                     ready.append((owner, key, old, _converted(state[name], old)))
-                except ArgumentError as exc:
+                except (ArgumentError, ArgumentTypeError) as exc:
                     faults.append(f"{name!r} {exc}.")
         if faults:
             hint = " strict=False ignores names that are missing or unexpected." if strict else ""
@@ -256,7 +264,7 @@ class Module:
         return tree(type(self).__name__, self.extra_repr(), below)
 
 
-def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+def functional_call(module: Module, parameters: Mapping[str, Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call a module with other parameters or buffers, by name, in place of its own.
 
     So the transforms differentiate with respect to a network: `grad`, `vjp` and what is made of them. The module is
@@ -285,6 +293,9 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
     >>> sorted(grad(loss)(layer.state_dict()))
     ['bias', 'weight']
     """
+    if not isinstance(module, Module):
+        raise ArgumentTypeError(f"functional_call takes a module first; it was given {brief(module)}")
+    mapping("functional_call", parameters)
     places = [place for kind in _KINDS for place in module._places("", kind)]
     movable = {name: (vars(owner), key) for name, owner, key, _ in places if key in vars(owner)}
     unknown = [name for name in parameters if name not in movable]
@@ -332,7 +343,7 @@ def _buffer(where: str, array: Any) -> Any:
     own: Any = backend_of(type(array))
     if own is None or isinstance(array, Value):
         raise ArgumentTypeError(
-            f"{where} is a buffer, which is a raw array, and was given {_brief(array)}. Pass value.data of a Value."
+            f"{where} is a buffer, which is a raw array, and was given {brief(array)}. Pass value.data of a Value."
         )
     return own.box(array) if type(array) in own.scalar_types else array
 
@@ -363,8 +374,3 @@ _RANK = {"bool": 0, "int": 1, "float": 2, "complex": 3}
 
 def _quoted(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names)
-
-
-def _brief(obj: Any) -> str:
-    shape = f" of shape {tuple(obj.shape)}" if hasattr(obj, "shape") else f" {obj!r:.40}"
-    return f"{type(obj).__name__}{shape}"

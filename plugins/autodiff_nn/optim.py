@@ -7,7 +7,7 @@ from typing import Any
 
 from autodiff import Value
 from autodiff.extend import ArgumentError, ArgumentTypeError
-from autodiff_nn.checks import backend, number, parameter, raw
+from autodiff_nn.checks import backend, brief, mapping, number, one_number, parameter, raw, told
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm", "clip_grad_value"]
 
@@ -33,12 +33,14 @@ class Optimizer:
     arrays that were taken from ``parameter.data``, stay as they are.
     """
 
-    def __init__(self, parameters: Iterable[Any], **options: Any) -> None:
+    def __init__(self, parameters: Any, **options: Any) -> None:
         where = type(self).__name__
         if isinstance(parameters, Value | Mapping):
             raise ArgumentTypeError(
                 f"{where} takes a list of parameters, or of groups; it was given a {type(parameters).__name__}"
             )
+        if not isinstance(parameters, Iterable) or backend(parameters) is not None:
+            raise ArgumentTypeError(f"{where} takes parameters, such as model.parameters(); given {brief(parameters)}")
         given = list(parameters)
         groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
         self.groups: list[dict[str, Any]] = [self._group(where, group, options) for group in groups]
@@ -60,7 +62,7 @@ class Optimizer:
         return made
 
     def _check(self, where: str, group: dict[str, Any]) -> None:
-        number(where, 0.0, lr=group["lr"], weight_decay=group["weight_decay"])
+        number(where, 0.0, **{name: group[name] for name in ("lr", "weight_decay") if name in group})
 
     def parameters(self) -> list[Value]:
         """Return the parameters of all groups, in order."""
@@ -110,7 +112,7 @@ class Optimizer:
         parameters = self.parameters()
         names = [f"group.{i}.lr" for i in range(len(self.groups))]
         states: list[dict[str, Any]] = [{} for _ in parameters]
-        for key, entry in state.items():
+        for key, entry in mapping(where, state).items():
             if key in names:
                 continue
             head, _, rest = key.partition(".")
@@ -118,6 +120,8 @@ class Optimizer:
             if head != "state" or not place.isdigit() or int(place) >= len(parameters) or name not in self._remembers:
                 raise ArgumentError(f"{where}: {key!r} is not part of the state of these {len(parameters)} parameters")
             x = parameters[int(place)].data
+            if backend(entry) is None:
+                raise ArgumentTypeError(f"{where}: {key!r} is an array; it was given {brief(entry)}")
             if name != "step" and tuple(entry.shape) != tuple(x.shape):
                 raise ArgumentError(
                     f"{where}: {key!r} has shape {tuple(entry.shape)}; the parameter has {tuple(x.shape)}"
@@ -125,8 +129,9 @@ class Optimizer:
             states[int(place)][name] = int(entry) if name == "step" else _like(entry, x)
         if any(name not in state for name in names):
             raise ArgumentError(f"{where}: the state has no learning rate for one of the {len(self.groups)} groups")
-        for group, name in zip(self.groups, names, strict=True):
-            group["lr"] = float(state[name])
+        rates = [one_number(f"{where}: {name}", state[name]) for name in names]
+        for group, rate in zip(self.groups, rates, strict=True):
+            group["lr"] = rate
         self.state = states
 
     #: Names of what `_moved` keeps of each parameter.
@@ -267,8 +272,8 @@ class Adam(Optimizer):
 
     def _check(self, where: str, group: dict[str, Any]) -> None:
         super()._check(where, group)
-        if len(group["betas"]) != 2:
-            raise ArgumentError(f"{where}: betas are two numbers; it was given {group['betas']!r}")
+        if not isinstance(group["betas"], tuple | list) or len(group["betas"]) != 2:
+            raise ArgumentError(f"{where}: betas are two numbers; it was given {told(group['betas'])}")
         number(where, 0.0, 1.0, **{f"betas[{i}]": beta for i, beta in enumerate(group["betas"])})
         number(where, 0.0, eps=group["eps"])
         for p in group["params"]:
@@ -341,7 +346,9 @@ class AdamW(Adam):
 # ---- clipping ------------------------------------------------------------------------------------------------
 
 
-def _with_gradients(where: str, parameters: Iterable[Value]) -> list[Value]:
+def _with_gradients(where: str, parameters: Any) -> list[Value]:
+    if not isinstance(parameters, Iterable) or backend(parameters) is not None:
+        parameters = [parameters]  # a single one, or what `parameter` refuses
     given = [parameters] if isinstance(parameters, Value) else list(parameters)
     return [p for p in given if parameter(where, p).grad is not None]
 
@@ -380,8 +387,8 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float, norm_type: floa
     """
     where = "clip_grad_norm"
     number(where, 0.0, max_norm=max_norm)
-    if not norm_type > 0:
-        raise ArgumentError(f"{where}: norm_type is positive; it was given {norm_type!r}")
+    if type(norm_type) not in (int, float) or not norm_type > 0:
+        raise ArgumentError(f"{where}: norm_type is positive; it was given {told(norm_type)}")
     chosen = _with_gradients(where, parameters)
     if not chosen:
         raise ArgumentError(f"{where}: no parameter has a gradient; call backward() first")

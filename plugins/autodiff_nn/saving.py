@@ -10,7 +10,7 @@ from typing import Any
 
 from autodiff import AutodiffError
 from autodiff.extend import ArgumentError, ArgumentTypeError
-from autodiff_nn.checks import backend, raw
+from autodiff_nn.checks import backend, brief, mapping, raw
 from autodiff_nn.module import Module
 
 __all__ = ["MissingPackageError", "load", "load_metadata", "save"]
@@ -70,7 +70,10 @@ def save(
     import numpy as np
 
     library = _safetensors()
-    arrays = state.state_dict() if isinstance(state, Module) else state
+    place = _path("save", path)
+    arrays = state.state_dict() if isinstance(state, Module) else mapping("save", state)
+    if metadata is not None:
+        mapping("save(metadata=...)", metadata)
     host: dict[str, Any] = {}
     for name, entry in arrays.items():
         own = backend(entry)
@@ -83,7 +86,13 @@ def save(
     except (library.SafetensorError, KeyError, TypeError, ValueError) as exc:
         dtypes = ", ".join(f"{name!r}: {array.dtype}" for name, array in host.items())
         raise ArgumentTypeError(f"save: safetensors cannot write this ({exc}); it was given {dtypes:.300}") from exc
-    _write(Path(path), content)
+    _write(place, content)
+
+
+def _path(where: str, path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike) or "\0" in str(path):
+        raise ArgumentTypeError(f"{where} takes the path of a file first; it was given {brief(path)}")
+    return Path(path)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -121,7 +130,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     library = _safetensors()
     try:
-        return dict(sorted(library.numpy.load(Path(path).read_bytes()).items()))
+        return dict(sorted(library.numpy.load(_path("load", path).read_bytes()).items()))
     except library.SafetensorError as exc:
         raise ArgumentError(f"load: {str(path)!r} is no safetensors file, or is damaged: {exc}") from exc
 
@@ -146,7 +155,7 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     library = _safetensors()
     try:
-        with library.safe_open(str(path), framework="numpy") as file:
+        with library.safe_open(str(_path("load_metadata", path)), framework="numpy") as file:
             return dict(file.metadata() or {})
     except library.SafetensorError as exc:
         raise ArgumentError(f"load_metadata: {str(path)!r} is no safetensors file, or is damaged: {exc}") from exc

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autodiff.extend import ArgumentError, ArgumentTypeError
-from autodiff_nn.checks import number
+from autodiff_nn.checks import brief, mapping, number, one_number, told
 from autodiff_nn.optim import Optimizer
 
 __all__ = ["CosineAnnealingLR", "ExponentialLR", "LambdaLR", "LinearLR", "Schedule", "SequentialLR", "StepLR"]
@@ -74,13 +74,15 @@ class Schedule:
             It is the state of another number of groups.
         """
         names = ["count", *(f"initial_lr.{i}" for i in range(len(self.optimizer.groups)))]
-        if sorted(state) != sorted(names):
-            raise ArgumentError(
-                f"{type(self).__name__}.load_state_dict: expected {names}; it was given {sorted(state)}"
-            )
+        where = f"{type(self).__name__}.load_state_dict"
+        if sorted(mapping(where, state)) != sorted(names):
+            raise ArgumentError(f"{where}: expected {names}; it was given {sorted(state)}")
+        numbers = {name: one_number(f"{where}: {name}", state[name]) for name in names}
+        if not numbers["count"] >= 0 or numbers["count"] % 1:
+            raise ArgumentError(f"{where}: count is a number of steps; it was given {numbers['count']}")
         for i, group in enumerate(self.optimizer.groups):
-            group["initial_lr"] = float(state[f"initial_lr.{i}"])
-        self.count = int(state["count"])
+            group["initial_lr"] = numbers[f"initial_lr.{i}"]
+        self.count = int(numbers["count"])
         self._apply()
 
     def __repr__(self) -> str:
@@ -91,7 +93,7 @@ class Schedule:
 def _count(where: str, **counts: Any) -> None:
     for name, count in counts.items():
         if not isinstance(count, int) or count < 1:
-            raise ArgumentError(f"{where}: {name} is a positive number of steps; it was given {count!r}")
+            raise ArgumentError(f"{where}: {name} is a positive number of steps; it was given {told(count)}")
 
 
 class StepLR(Schedule):
@@ -207,7 +209,7 @@ class LambdaLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, factor: Callable[[int], float]) -> None:
         if not callable(factor):
-            raise ArgumentTypeError(f"LambdaLR takes a function of the number of steps; it was given {factor!r:.60}")
+            raise ArgumentTypeError(f"LambdaLR takes a function of the number of steps; it was given {told(factor)}")
         self.factor = factor
         super().__init__(optimizer)
 
@@ -231,12 +233,19 @@ class SequentialLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, schedules: Sequence[Schedule], milestones: Sequence[int]) -> None:
+        for what, given in (("schedules", schedules), ("milestones", milestones)):
+            if not isinstance(given, list | tuple):
+                raise ArgumentTypeError(f"SequentialLR: {what} is a list; it was given {brief(given)}")
+        if not all(isinstance(count, int) for count in milestones):
+            raise ArgumentTypeError(
+                f"SequentialLR: milestones are numbers of steps; they were given as {brief(milestones)}"
+            )
         if len(schedules) != len(milestones) + 1 or list(milestones) != sorted({*milestones}):
             raise ArgumentError(
                 f"SequentialLR takes one schedule more than milestones, which rise; it was given {len(schedules)} and "
                 f"{list(milestones)}"
             )
-        if any(schedule.optimizer is not optimizer for schedule in schedules):
+        if any(getattr(s, "optimizer", None) is not optimizer for s in schedules):
             raise ArgumentError("SequentialLR: each of the schedules must be one of the same optimiser")
         self.schedules, self.milestones = list(schedules), list(milestones)
         super().__init__(optimizer)

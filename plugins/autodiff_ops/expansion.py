@@ -8,7 +8,7 @@ from autodiff.extend import ArgumentError, Array, Sample, broadcast_to, linear, 
 from autodiff_ops.indexing import scatter_add
 from autodiff_ops.manipulation import reshape
 from autodiff_ops.reduction import sum
-from autodiff_ops.shapes import normal_axis, size_of
+from autodiff_ops.shapes import normal_axis, possible, size_of
 
 
 def _repeat_vjp(g: Any, x_shape: Any, repeats: Any, axis: int | None, xp: Any) -> Any:
@@ -63,6 +63,8 @@ def repeat(xp: Any, x: Any, *, repeats: Any, axis: int | None = None) -> Any:
     >>> autodiff.ops.repeat(np.array([1.0, 2.0]), repeats=2)
     array([1., 1., 2., 2.])
     """
+    if isinstance(repeats, int):
+        possible("repeat", (*x.shape, repeats))
     return xp.repeat(x, repeats if isinstance(repeats, int) else xp.asarray(repeats), axis=axis)
 
 
@@ -120,7 +122,8 @@ def tile(xp: Any, x: Any, *, repetitions: Any) -> Any:
     >>> autodiff.ops.tile(np.array([1.0, 2.0]), repetitions=2)
     array([1., 2., 1., 2.])
     """
-    _, times = _tile_shapes(x.shape, repetitions)
+    sizes, times = _tile_shapes(x.shape, repetitions)
+    possible("tile", [n * count for n, count in zip(sizes, times, strict=True)])
     return xp.tile(x, tuple(times))
 
 
@@ -195,6 +198,7 @@ def pad(xp: Any, x: Any, *, pad_width: Any, constant_values: float = 0.0) -> Any
     """
     widths = _widths(pad_width, len(x.shape))
     shape = tuple(before + n + after for n, (before, after) in zip(x.shape, widths, strict=True))
+    possible("pad", shape)
     out = xp.full(shape, constant_values, dtype=x.dtype)
     out[_inside(x.shape, pad_width)] = x
     return out

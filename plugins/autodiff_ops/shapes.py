@@ -7,7 +7,7 @@ from typing import Any
 
 from autodiff.extend import ArgumentError, get_backend
 
-__all__ = ["arrayed", "conj", "is_complex", "is_half", "normal_axes", "normal_axis", "size_of"]
+__all__ = ["arrayed", "conj", "is_complex", "is_half", "normal_axes", "normal_axis", "possible", "size_of"]
 
 
 def arrayed(x: Any) -> Any:
@@ -18,6 +18,12 @@ def arrayed(x: Any) -> Any:
 def size_of(shape: Any) -> int:
     """Return the number of elements."""
     return math.prod(shape)
+
+
+def possible(where: str, shape: Any) -> None:
+    """Refuse a shape of more bytes than there are addresses, of which some libraries crash."""
+    if size_of(shape) >= 2**59:
+        raise ArgumentError(f"{where}: the result would have the shape {tuple(shape)}, too large for any memory")
 
 
 def normal_axis(where: str, axis: Any, ndim: int) -> int:

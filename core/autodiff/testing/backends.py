@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.errors import ArgumentTypeError, BackendMismatchError
+from autodiff.errors import ArgumentTypeError, BackendMismatchError, shown
 from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.testing.checks import check_op
 from autodiff.testing.derived import one_of_each_kind
+from autodiff.testing.drawing import check_seed
 from autodiff.testing.dtypes import DTYPES, missing_dtype
 from autodiff.testing.report import ConformanceError, Report
 from autodiff.value import Value
@@ -62,6 +63,11 @@ def check_backend(
     {'rev': 3, 'fwd': 3}
     """
     own: Any = registry.backend(backend)
+    if ops is not None and not (
+        isinstance(ops, list | tuple) and all(isinstance(o, str) or hasattr(o, "id") for o in ops)
+    ):
+        raise ArgumentTypeError(f"check_backend: ops is a list of ops or of their names; it was given {shown(ops)}")
+    check_seed("check_backend", seed)
     chosen = list(registry.ops.values()) if ops is None else [registry.op(o) if isinstance(o, str) else o for o in ops]
     listed = "" if ops is None else f", ops={[op.id for op in chosen]}"
     line = f"from autodiff.testing import check_backend; check_backend({own.name!r}{listed}, seed={seed})"

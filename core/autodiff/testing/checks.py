@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from autodiff.errors import ArgumentError, AutodiffError
+from autodiff.errors import ArgumentError, ArgumentTypeError, AutodiffError, shown
 from autodiff.registry import registry
 from autodiff.samples import Sample
 from autodiff.testing.derived import samples_of
+from autodiff.testing.drawing import check_seed
 from autodiff.testing.dtypes import DTYPES
 from autodiff.testing.report import Report
 from autodiff.testing.units import MODES, declaration_report, run, units_of
@@ -68,15 +69,20 @@ def check_op(
     >>> check_op("tanh")["float32"]
     {'rev': 3, 'fwd': 3}
     """
-    if order not in (None, 1, 2, 3):
-        raise ArgumentError(f"check_op: order is 1, 2 or 3; it was given {order!r}")
+    if order is not None and (type(order) is not int or order not in (1, 2, 3)):
+        raise ArgumentError(f"check_op: order is 1, 2 or 3; it was given {shown(order)}")
+    if dtypes is not None and not isinstance(dtypes, list | tuple):
+        raise ArgumentTypeError(f"check_op: dtypes is a list of names of dtypes; it was given {shown(dtypes)}")
     for dtype in dtypes or ():
-        if dtype not in DTYPES and dtype not in ("int64", "bool"):
-            raise ArgumentError(f"check_op: dtypes are of {', '.join(DTYPES)}; it was given {dtype!r}")
+        if type(dtype) is not str or dtype not in (*DTYPES, "int64", "bool"):
+            raise ArgumentError(f"check_op: dtypes are of {', '.join(DTYPES)}; it was given {shown(dtype)}")
+    if samples is not None and not (isinstance(samples, list | tuple) and all(type(s) is Sample for s in samples)):
+        raise ArgumentTypeError(f"check_op: samples is a list of Sample; it was given {shown(samples)}")
+    check_seed("check_op", seed)
     if isinstance(op, str):
         op = registry.op(op)
     if not hasattr(op, "forget_kernels"):
-        raise ArgumentError(f"check_op takes an op or the id of one; it was given {op!r:.80}")
+        raise ArgumentError(f"check_op takes an op or the id of one; it was given {shown(op, 80)}")
     own: Any = registry.backend(backend)
     _check_declaration(op, declaration_report(op, own, seed), found=samples is None)
     chosen = samples_of(op) if samples is None else list(samples)
@@ -117,6 +123,9 @@ def op_tests(op: Any, *, backend: str = "numpy", dtypes: Sequence[str] | None = 
     {'rev': 3, 'fwd': 3}
     """
     own: Any = registry.backend(backend)
+    if not hasattr(op, "forget_kernels"):
+        raise ArgumentTypeError(f"op_tests takes an op; it was given {shown(op)}")
+    check_seed("op_tests", seed)
     yield Test(f"{op.id}[declaration]", partial(_check_declaration, op, declaration_report(op, own, seed)))
     for unit in units_of(op, samples_of(op), own, dtypes):
         yield Test(unit.name, partial(run, unit, seed), unit.declared.reason if unit.declared else None)

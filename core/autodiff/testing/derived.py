@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from autodiff.errors import ArgumentTypeError, shown
 from autodiff.samples import Array, Sample
 from autodiff.testing.dtypes import dtypes_of
 
@@ -16,6 +17,8 @@ def samples_of(op: Any) -> list[Sample]:
     An elementwise op takes any shape, hence also 0-d arrays, empty ones, and inputs that broadcast; an op with a
     gufunc signature takes empty and longer leading dimensions. The ranges are those of its first samples.
     """
+    if not hasattr(op, "forget_kernels"):
+        raise ArgumentTypeError(f"samples_of takes an op; it was given {shown(op)}")
     own = list(op.samples)
     shapes = {_shapes(sample) for sample in own}
     for first in _first_of_each_kind(own):

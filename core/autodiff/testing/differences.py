@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.errors import ArgumentError, ArgumentTypeError, shown
 from autodiff.testing.tolerances import step
 
 __all__ = ["at_kink", "at_kink_along", "complex_step_vjp", "numeric_jvp", "numeric_vjp"]
@@ -49,7 +50,19 @@ def numeric_vjp(
     >>> numeric_vjp(lambda x: [x**2], [np.array([1.0, 3.0])], [np.ones(2)]).round(6)
     array([2., 6.])
     """
+    if not callable(f):
+        raise ArgumentTypeError(f"numeric_vjp takes a function; it was given {shown(f, 80)}")
+    for what, given in (("xs", xs), ("cotangents", cotangents)):
+        if type(given) not in (list, tuple) or not all(isinstance(a, np.ndarray | np.generic) for a in given):
+            raise ArgumentTypeError(f"numeric_vjp: {what} is a list of NumPy arrays; it was given {shown(given)}")
+    if type(argnum) is not int or not -len(xs) <= argnum < len(xs) or xs[argnum].dtype.kind not in "fc":
+        raise ArgumentError(
+            f"numeric_vjp: argnum is the number of a float or complex array of {len(xs)}; it was given {shown(argnum)}"
+        )
     x = xs[argnum]
+    found = [(np.shape(y), np.shape(c)) for y, c in zip(f(*xs), cotangents, strict=False)]
+    if len(found) != len(cotangents) or any(y != c for y, c in found):
+        raise ArgumentError(f"numeric_vjp: cotangents are like the results of the function; they are not: {found}")
     eps = step(x.dtype) if eps is None else eps
     out = np.zeros(x.shape, x.dtype)
     for where, direction in _directions(x):

@@ -7,12 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.errors import ArgumentError
+from autodiff.errors import ArgumentError, shown
 from autodiff.samples import Array
 
-__all__ = ["LAYOUTS", "draw", "draw_like", "fingerprint"]
+__all__ = ["LAYOUTS", "check_seed", "draw", "draw_like", "fingerprint"]
 
 _KINDS = ("float", "int", "bool", "complex")
+
+
+def check_seed(where: str, seed: Any) -> None:
+    """Refuse what NumPy's generators cannot be started with.
+
+    Raises
+    ------
+    ArgumentError
+        It is no natural number.
+    """
+    if type(seed) is not int or seed < 0:
+        raise ArgumentError(f"{where}: seed is a natural number; it was given {shown(seed)}")
 
 
 def draw(spec: Any, rng: np.random.Generator) -> Any:

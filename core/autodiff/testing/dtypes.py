@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.errors import AutodiffError
+from autodiff.errors import ArgumentTypeError, AutodiffError, shown
 from autodiff.samples import Array, Sample
 
 __all__ = ["DTYPES", "cast", "dtypes_of", "is_narrow", "missing_dtype", "widened"]
@@ -51,6 +51,10 @@ def is_narrow(dtype: str) -> bool:
 
 def missing_dtype(backend: Any, dtype: str) -> str | None:
     """Say that a backend has no such dtype, or return None if it has."""
+    if not hasattr(type(backend), "recognises"):
+        raise ArgumentTypeError(f"missing_dtype takes a backend; it was given {shown(backend)}")
+    if type(dtype) is not str:
+        raise ArgumentTypeError(f"missing_dtype takes the name of a dtype; it was given {shown(dtype)}")
     try:
         made = backend.to_numpy(backend.asarray(np.zeros(1, dtype)))
     except (AutodiffError, TypeError, ValueError, AttributeError) as exc:

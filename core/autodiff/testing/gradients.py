@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from autodiff import trees
-from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.errors import ArgumentError, ArgumentTypeError, shown
 from autodiff.registry import registry
 from autodiff.testing.differences import at_kink, at_kink_along, complex_step_vjp, numeric_jvp, numeric_vjp
-from autodiff.testing.drawing import draw_like
+from autodiff.testing.drawing import check_seed, draw_like
 from autodiff.testing.report import Report, mismatch
 from autodiff.testing.tolerances import differencing, rounding, step
 from autodiff.transforms import jvp, vjp
@@ -71,7 +71,7 @@ def check_grads(
     >>> from autodiff.testing import check_grads
     >>> check_grads(lambda x, y: ops.tanh(x @ y), (np.ones((2, 3)), np.ones(3)))
     """
-    _check_options(f, args, order, modes)
+    _check_options(f, args, order, modes, seed)
     leaves, treedef = trees.flatten(tuple(args))
     arrays = [_array(leaf) for leaf in leaves]
     wrt = [i for i, array in enumerate(arrays) if array is not None]
@@ -108,17 +108,22 @@ def check_grads(
         check_tangents(report, flat, xs, backend, orders, rng, **options)
 
 
-def _check_options(f: Function, args: Any, order: int, modes: Sequence[str]) -> None:
+def _check_options(f: Any, args: Any, order: Any, modes: Any, seed: Any) -> None:
     if not isinstance(args, list | tuple):
         raise ArgumentTypeError(
             f"check_grads of {_name(f)} takes the arguments as a tuple, (x,) for a single one; it was given "
-            f"{args!r:.60}"
+            f"{shown(args, 60)}"
         )
-    if order < 1:
-        raise ArgumentError(f"check_grads: order is a positive int; it was given {order!r}")
+    if not callable(f):
+        raise ArgumentTypeError(f"check_grads takes a function; it was given {shown(f, 80)}")
+    if type(order) is not int or order < 1:
+        raise ArgumentError(f"check_grads: order is a positive int; it was given {shown(order)}")
+    if not isinstance(modes, str | list | tuple):
+        raise ArgumentTypeError(f"check_grads: modes is a list of 'rev' and 'fwd'; it was given {shown(modes)}")
     for mode in (modes,) if isinstance(modes, str) else modes:
-        if mode not in ("rev", "fwd"):
-            raise ArgumentError(f"check_grads: modes holds 'rev' and 'fwd'; it was given {mode!r}")
+        if type(mode) is not str or mode not in ("rev", "fwd"):
+            raise ArgumentError(f"check_grads: modes holds 'rev' and 'fwd'; it was given {shown(mode)}")
+    check_seed("check_grads", seed)
 
 
 def _array(leaf: Any) -> Any:

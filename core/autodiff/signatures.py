@@ -1,0 +1,93 @@
+"""What a declaration reads off its function: names, inputs, attributes, and the dimensions of a gufunc signature."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from autodiff.errors import RegistrationError, shown
+from autodiff.op import REQUIRED
+
+__all__ = ["core_ndims", "is_variadic", "listed", "names_of", "parameters_of", "place_of"]
+
+Function = Callable[..., Any]
+
+
+def names_of(function: Any) -> tuple[str, str, str, str]:
+    """Return module, plugin, name and id of the op that a function declares."""
+    if not callable(function) or not all(
+        hasattr(function, name) for name in ("__module__", "__name__", "__qualname__")
+    ):
+        raise RegistrationError(f"An op is declared as a function with a name; it was given {shown(function)}")
+    module = str(function.__module__)
+    plugin = module.partition(".")[0]
+    return module, plugin, function.__name__, f"{plugin}.{function.__name__}"
+
+
+def is_variadic(function: Function) -> bool:
+    """Tell whether a function takes any number of arrays."""
+    return parameters_of(function)[2] is not None
+
+
+def parameters_of(function: Any) -> tuple[bool, tuple[str, ...], str | None, dict[str, Any]]:
+    """Read the signature: whether it takes xp, its inputs, the name of ``*xs``, its attributes with defaults."""
+    inputs: list[str] = []
+    variadic: str | None = None
+    attrs: dict[str, Any] = {}
+    place = place_of(function)
+    if not callable(function):
+        raise RegistrationError(f"An op is declared as a function with a name; it was given {shown(function)}")
+    for p in inspect.signature(function).parameters.values():
+        if p.kind is p.VAR_KEYWORD:
+            raise RegistrationError(f"{place} takes **{p.name}; an op's attributes are written out")
+        if p.kind is p.VAR_POSITIONAL:
+            variadic = p.name
+        elif p.kind is p.KEYWORD_ONLY:
+            attrs[p.name] = REQUIRED if p.default is p.empty else p.default
+        elif p.default is not p.empty:
+            raise RegistrationError(
+                f"{place}: {p.name!r} has a default, and array inputs have none; make it an attribute, after a `*`"
+            )
+        else:
+            inputs.append(p.name)
+    takes_xp = inputs[:1] == ["xp"]
+    if takes_xp:
+        inputs = inputs[1:]
+    if variadic and inputs:
+        raise RegistrationError(f"{place} takes {', '.join(inputs)} and *{variadic}; take *{variadic} alone")
+    if not inputs and not variadic:
+        raise RegistrationError(f"{place} takes no array: an op has at least one input by position")
+    return takes_xp, tuple(inputs), variadic, attrs
+
+
+def place_of(function: Function) -> str:
+    """Return where a function is written, for messages."""
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', shown(function))}"
+
+
+def listed(what: str, given: Any) -> tuple[Any, ...]:
+    """Return what is to be a sequence as a tuple.
+
+    Raises
+    ------
+    RegistrationError
+        It is none.
+    """
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        raise RegistrationError(f"{what}= takes a list or tuple; it was given {shown(given)}")
+    return tuple(given)
+
+
+def core_ndims(op_id: str, signature: Any, inputs: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Return the number of core dimensions of each input by a gufunc signature."""
+    if signature is None:
+        return None
+    if not isinstance(signature, str):
+        raise RegistrationError(
+            f"{op_id!r}: the signature is text, '(m,k),(k,n)->(m,n)'; it was given {shown(signature)}"
+        )
+    groups = signature.replace(" ", "").partition("->")[0].strip("()").split("),(")
+    if len(groups) != len(inputs):
+        raise RegistrationError(f"{op_id!r}: the signature {signature!r} is not that of {len(inputs)} inputs")
+    return tuple(len(group.split(",")) if group else 0 for group in groups)
