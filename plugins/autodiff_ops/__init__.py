@@ -15,6 +15,7 @@ from autodiff_ops import (
     diagonals,
     einstein,
     expansion,
+    fourier,
     indexing,
     linalg,
     manipulation,
@@ -22,18 +23,31 @@ from autodiff_ops import (
     random,
     reduction,
     searching,
+    sequences,
+    solving,
     sorting,
     spread,
+    statistics,
 )
-from autodiff_ops.elementwise import arithmetic, comparison, exponential, logical, rounding, special, trigonometric
+from autodiff_ops.elementwise import (
+    arithmetic,
+    comparison,
+    conversions,
+    exponential,
+    logical,
+    rounding,
+    special,
+    trigonometric,
+)
 
 _OPS = {
     op.name: op
     for op in ops_of(
-        *(arithmetic, exponential, trigonometric, special, comparison, logical, rounding),
+        *(arithmetic, exponential, trigonometric, special, comparison, conversions, logical, rounding),
         *(reduction, spread, cumulative, searching, sorting),
         *(manipulation, expansion, diagonals, indexing),
-        *(linalg, products, einstein, conversion, random),
+        *(statistics, sequences),
+        *(fourier, linalg, solving, products, einstein, conversion, random),
     )
 }
 

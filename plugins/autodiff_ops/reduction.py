@@ -133,7 +133,7 @@ def min(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the arra
     """
 
 
-def _others(x: Any, axis: int, xp: Any) -> Any:
+def others(x: Any, axis: int, xp: Any) -> Any:
     """Return for each element of `x` the product of the others along `axis`, from both sides; nothing is divided."""
     here = (*(slice(None),) * axis, slice(0, -1), Ellipsis)
     before = cumulative_prod(x, axis=axis, include_initial=True)[here]
@@ -149,8 +149,8 @@ def prod_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     order = (*kept, *axes)
     there = tuple(shape[i] for i in order)
     flat = xp.reshape(xp.permute_dims(x, order), (*there[: len(kept)], count_of(shape, axis)))
-    others = xp.reshape(_others(flat, len(kept), xp), there)
-    back = xp.permute_dims(others, tuple(order.index(i) for i in range(len(shape))))
+    rest = xp.reshape(others(flat, len(kept), xp), there)
+    back = xp.permute_dims(rest, tuple(order.index(i) for i in range(len(shape))))
     return keep(g, shape, axis, keepdims, xp) * conj(back, xp)
 
 
