@@ -63,7 +63,10 @@ ARROWS = {
     "composed": "registry standard",
     "spellings": "composed refusals registry standard value",
     "creation": "backend batches broadcasting refusals registry standard value",
-    "numpy": "backend batches broadcasting creation refusals registry spellings standard value",
+    "arranging": "composed refusals registry spellings standard",
+    "linalg": "refusals registry spellings standard",
+    "fft": "refusals registry spellings value",
+    "numpy": "arranging backend batches broadcasting creation fft linalg refusals registry spellings standard value",
     "plugins": "hookspecs registry",
     "extend": "backend batches broadcasting declarations hookspecs op registry samples",
     "__init__": "backward batch_rules batches broadcasting checkpointing custom derivatives drawing handles levels modes"

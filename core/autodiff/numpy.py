@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 
+from autodiff import arranging, fft, linalg
 from autodiff.backend import Backend
 from autodiff.batches import base_of, levels_of, refuse_to_read
 from autodiff.broadcasting import broadcast_to as _broadcast_to
@@ -22,7 +23,8 @@ from autodiff.creation import CREATION, array, asarray, creator
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest
 from autodiff.refusals import spelled
 from autodiff.registry import registry
-from autodiff.spellings import FUNCTIONS, LAST_AXES, refuse_options
+from autodiff.spellings import FUNCTIONS as _SPELLINGS
+from autodiff.spellings import refuse_options
 from autodiff.standard import standard
 from autodiff.value import unwrap, wrap
 
@@ -143,6 +145,9 @@ _ABOUT = (
 
 # ---- every other name ------------------------------------------------------------------------------------------
 
+#: Those that are not written out here.
+FUNCTIONS = {**_SPELLINGS, **arranging.FUNCTIONS}
+
 #: NumPy's other spellings.
 ALIASES = {
     "absolute": "abs",
@@ -158,6 +163,9 @@ ALIASES = {
     "rint": "round",
     "around": "round",
     "fix": "trunc",
+    "degrees": "rad2deg",
+    "radians": "deg2rad",
+    "float_power": "pow",
     **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")},
 }
 _PLUGINS = ("autodiff_ops", "autodiff_activations")
@@ -308,8 +316,8 @@ def array_function(function: Any, args: Any, kwargs: Any) -> Any:
             "numpy.put_along_axis writes into its argument, and a Value is not written into; "
             "autodiff.numpy.put_along_axis returns a copy"
         )
-    # numpy.linalg has these two over the last axes, as the standard and the ops have.
-    found = _standard_op(name) if function.__module__ == "numpy.linalg" and name in LAST_AXES else _own(name)
+    space = {"numpy.linalg": linalg, "numpy.fft": fft}.get(function.__module__)
+    found = getattr(space, name) if space is not None and name in space.__all__ else _own(name)
     if found is None:
         try:
             found = __getattr__(name)

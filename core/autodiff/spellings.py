@@ -17,7 +17,7 @@ from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.value import Value
 
-__all__ = ["FUNCTIONS", "LAST_AXES", "refuse_options"]
+__all__ = ["FUNCTIONS", "LAST_AXES", "plain", "refuse_options", "spelling"]
 
 
 def _op(name: str) -> Any:
@@ -69,13 +69,6 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     return _op("meshgrid")(*xi, indexing=indexing)
 
 
-def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: float = 0.0) -> Any:
-    """``numpy.pad``, by a constant."""
-    if mode != "constant":
-        raise ArgumentError(f"pad(mode={mode!r}) is not supported for Values; only 'constant'")
-    return _op("pad")(array, pad_width=_plain(pad_width), constant_values=constant_values)
-
-
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
     """``numpy.cumsum``: of the flattened array without an axis."""
     refuse_options("cumsum", out=out)
@@ -118,12 +111,13 @@ def _running(name: str, a: Any, axis: int | None) -> Any:
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """``numpy.linalg.norm``, of vectors, and the Frobenius norm of matrices."""
-    matrices = len(axis) == 2 if isinstance(axis, tuple) else axis is None and len(_shape(x)) == 2
-    if matrices and ord not in (None, "fro"):
-        raise ArgumentError(f"norm(ord={ord!r}) of matrices is not supported for Values; only 'fro'")
-    order = 2 if ord in (None, "fro") else ord
-    return _op("norm")(x, axis=axis, keepdims=keepdims, ord=order)
+    """``numpy.linalg.norm``: of vectors, and of matrices where there are two axes."""
+    ndim = len(_shape(x))
+    two = axis if isinstance(axis, tuple) else (0, 1)
+    if ord in (None, "fro") or len(two) != 2 or (axis is None and ndim != 2) or isinstance(axis, int):
+        return _op("norm")(x, axis=axis, keepdims=keepdims, ord=2 if ord in (None, "fro") else ord)
+    y = _op("matrix_norm")(_op("moveaxis")(x, source=two, destination=(-2, -1)), ord=ord)
+    return _op("expand_dims")(y, axis=tuple(sorted(a % ndim for a in two))) if keepdims else y
 
 
 def dot(a: Any, b: Any) -> Any:
@@ -200,10 +194,10 @@ LAST_AXES: dict[str, dict[str, Any]] = {
 
 #: What has no meaning for a Value, or only one.
 _REFUSED = ("out", "mode", "order", "where", "initial", "mean")
-_IGNORED = ("kind",)
+_IGNORED = ("kind", "overwrite_input")
 
 
-def _spelling(name: str, text: str) -> Callable[..., Any]:
+def spelling(name: str, text: str) -> Callable[..., Any]:
     """Return NumPy's function of this name over an op."""
     op_name, _, listed = text.removesuffix(")").partition("(")
     parameters = dict(part.partition("=")[::2] for part in listed.split(", "))
@@ -221,7 +215,7 @@ def _spelling(name: str, text: str) -> Callable[..., Any]:
         dtype = bound.pop("dtype", None)
         if dtype is not None:
             arrays[0] = standard.astype(arrays[0], dtype=dtype)
-        attrs = {parameters.get(key) or key: _plain(bound[key]) for key in bound if key not in _IGNORED}
+        attrs = {parameters.get(key) or key: plain(bound[key]) for key in bound if key not in _IGNORED}
         return op(*arrays, **{**LAST_AXES.get(name, {}), **attrs})
 
     call.__name__ = call.__qualname__ = name
@@ -229,19 +223,19 @@ def _spelling(name: str, text: str) -> Callable[..., Any]:
     return call
 
 
-def _plain(option: Any) -> Any:
+def plain(option: Any) -> Any:
     """Return an option as ops take it: tuples and Python's numbers, where NumPy takes lists and arrays."""
     if isinstance(option, list | tuple):
-        return tuple(_plain(item) for item in option)
+        return tuple(plain(item) for item in option)
     # A Value is left to the op, which refuses one that needs a gradient.
-    return _plain(option.tolist()) if hasattr(option, "tolist") and type(option) is not Value else option
+    return plain(option.tolist()) if hasattr(option, "tolist") and type(option) is not Value else option
 
 
-_WRITTEN = (stack, hstack, vstack, ravel, meshgrid, pad, cumsum, cumprod, clip, round, where, norm, dot, inner, einsum)
+_WRITTEN = (stack, hstack, vstack, ravel, meshgrid, cumsum, cumprod, clip, round, where, norm, dot, inner, einsum)
 
 #: All of them, by NumPy's name.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: spelled(_spelling(name, text)) for name, text in _SIGNATURES.items()},
+    **{name: spelled(spelling(name, text)) for name, text in _SIGNATURES.items()},
     **{function.__name__: spelled(function) for function in _WRITTEN},
     **{name: spelled(function) for name, function in COMPOSED.items()},
 }

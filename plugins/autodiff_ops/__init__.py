@@ -12,9 +12,11 @@ from autodiff.extend import hookimpl, ops_of
 from autodiff_ops import (
     conversion,
     cumulative,
+    determinants,
     diagonals,
     einstein,
     expansion,
+    factors,
     fourier,
     indexing,
     linalg,
@@ -47,7 +49,7 @@ _OPS = {
         *(reduction, spread, cumulative, searching, sorting),
         *(manipulation, expansion, diagonals, indexing),
         *(statistics, sequences),
-        *(fourier, linalg, solving, products, einstein, conversion, random),
+        *(fourier, linalg, solving, factors, determinants, products, einstein, conversion, random),
     )
 }
 

@@ -108,6 +108,50 @@ def _pad(x: Any, *, pad_width: Any, constant_values: Any) -> Any:
     return x
 
 
+# ---- linear algebra, statistics -----------------------------------------------------------------------------
+
+
+def _hermitian(x: Any) -> Any:
+    return (x + x.mH) / 2
+
+
+def _average(x: Any, weights: Any, *, axis: Any, keepdims: bool) -> Any:
+    if weights.ndim < x.ndim:
+        weights = weights.reshape([-1 if a == axis % x.ndim else 1 for a in range(x.ndim)]).expand(x.shape)
+    axes = _axes(x, axis)
+    return torch.sum(x * weights, axes, keepdims) / torch.sum(weights, axes, keepdims)
+
+
+def _convolve(x1: Any, x2: Any, mode: str) -> Any:
+    """Multiply as polynomials, entry by entry."""
+    full = torch.zeros(len(x1) + len(x2) - 1, dtype=x1.dtype)
+    for k in range(len(x2)):
+        full = full + torch.cat(
+            [torch.zeros(k, dtype=x1.dtype), x1 * x2[k], torch.zeros(len(x2) - 1 - k, dtype=x1.dtype)]
+        )
+    long, short = max(len(x1), len(x2)), min(len(x1), len(x2))
+    start, size = {"full": (0, len(full)), "same": ((short - 1) // 2, long), "valid": (short - 1, long - short + 1)}[
+        mode
+    ]
+    return full[start : start + size]
+
+
+def _quantile(x: Any, *, q: Any, axis: Any, keepdims: bool, method: str) -> Any:
+    def one(share: float) -> Any:
+        reduce = _over(lambda x: torch.quantile(x, share, dim=-1, interpolation=method))
+        return reduce(x, axis=axis, keepdims=keepdims)
+
+    return torch.stack([one(share) for share in q]) if isinstance(q, tuple) else one(q)
+
+
+def _trapezoid(y: Any, x: Any, *, axis: int) -> Any:
+    return torch.trapezoid(
+        y.movedim(axis, -1),
+        x.movedim(axis if x.ndim == y.ndim else 0, -1) if x.ndim else x * torch.arange(y.shape[axis], dtype=y.dtype),
+        dim=-1,
+    )
+
+
 # ---- indices ----------------------------------------------------------------------------------------------
 
 
@@ -276,6 +320,61 @@ COUNTERPARTS: dict[str, Function | str] = {
     "autodiff_ops.trace": lambda x, *, offset, axis1, axis2: torch.diagonal(x, offset, axis1, axis2).sum(-1),
     "autodiff_ops.vecdot": _same_dtype(lambda x1, x2, *, axis: torch.linalg.vecdot(x1, x2, dim=axis)),
     "autodiff_ops.dropout": lambda x, *, p, generator: F.dropout(x, p),
+    # linear algebra; torch takes one triangle of a matrix that is to be Hermitian
+    "autodiff_ops.cholesky": lambda x: torch.linalg.cholesky(_hermitian(x)),
+    "autodiff_ops.det": torch.linalg.det,
+    "autodiff_ops.eigh": lambda x: torch.linalg.eigh(_hermitian(x)),
+    "autodiff_ops.eigvalsh": lambda x: torch.linalg.eigvalsh(_hermitian(x)),
+    "autodiff_ops.inv": torch.linalg.inv,
+    "autodiff_ops.matrix_norm": lambda x, *, keepdims, ord: torch.linalg.matrix_norm(x, ord, keepdim=keepdims),
+    "autodiff_ops.matrix_power": lambda x, *, n: torch.linalg.matrix_power(x, n),
+    "autodiff_ops.pinv": lambda x, *, rtol: torch.linalg.pinv(x, rtol=rtol),
+    "autodiff_ops.qr": torch.linalg.qr,
+    "autodiff_ops.slogdet": torch.linalg.slogdet,
+    "autodiff_ops.solve": _same_dtype(
+        lambda x1, x2: torch.linalg.solve(x1, x2) if x2.ndim == 1 else torch.linalg.solve(x1, x2 + 0 * x1[..., :1])
+    ),
+    "autodiff_ops.svd": lambda x: torch.linalg.svd(x, full_matrices=False),
+    "autodiff_ops.svdvals": torch.linalg.svdvals,
+    # Fourier transforms
+    "autodiff_ops.fft": lambda x, *, n, axis, norm: torch.fft.fft(x, n, axis, norm),
+    "autodiff_ops.fftn": lambda x, *, s, axes, norm: torch.fft.fftn(x, s, axes, norm),
+    "autodiff_ops.fftshift": lambda x, *, axes: torch.fft.fftshift(x, axes),
+    "autodiff_ops.ifft": lambda x, *, n, axis, norm: torch.fft.ifft(x, n, axis, norm),
+    "autodiff_ops.ifftn": lambda x, *, s, axes, norm: torch.fft.ifftn(x, s, axes, norm),
+    "autodiff_ops.ifftshift": lambda x, *, axes: torch.fft.ifftshift(x, axes),
+    "autodiff_ops.irfft": lambda x, *, n, axis, norm: torch.fft.irfft(x, n, axis, norm),
+    "autodiff_ops.rfft": lambda x, *, n, axis, norm: torch.fft.rfft(x, n, axis, norm),
+    # statistics and sequences
+    "autodiff_ops.average": _average,
+    "autodiff_ops.convolve": lambda x1, x2, *, mode: _convolve(x1, x2, mode),
+    "autodiff_ops.corrcoef": lambda x, *, rowvar: torch.corrcoef(x if rowvar else x.mT),
+    "autodiff_ops.correlate": lambda x1, x2, *, mode: _convolve(x1, x2.conj().flip(0), mode),
+    "autodiff_ops.cov": lambda x, *, rowvar, correction: torch.cov(x if rowvar else x.mT, correction=correction),
+    "autodiff_ops.cross": lambda x1, x2, *, axis: (
+        x1[0] * x2[1] - x1[1] * x2[0]
+        if x1.shape == (2,)
+        else torch.linalg.cross(*torch.broadcast_tensors(x1, x2), dim=axis)
+    ),
+    "autodiff_ops.deg2rad": torch.deg2rad,
+    "autodiff_ops.diff": lambda x, *, n, axis: torch.diff(x, n, axis),
+    "autodiff_ops.fmax": _same_dtype(torch.fmax),
+    "autodiff_ops.fmin": _same_dtype(torch.fmin),
+    "autodiff_ops.fmod": torch.fmod,
+    "autodiff_ops.heaviside": _same_dtype(torch.heaviside),
+    "autodiff_ops.interp": "torch has no interpolation between points of one's own",
+    "autodiff_ops.logaddexp2": _same_dtype(torch.logaddexp2),
+    "autodiff_ops.median": _over(lambda x: torch.quantile(x, 0.5, dim=-1)),
+    "autodiff_ops.nanmax": _over(lambda x: torch.amax(x, -1)),
+    "autodiff_ops.nanmin": _over(lambda x: torch.amin(x, -1)),
+    "autodiff_ops.nanprod": _over(lambda x: torch.prod(x, -1)),
+    "autodiff_ops.nanstd": _over(_spread(torch.std)),
+    "autodiff_ops.nanvar": _over(_spread(torch.var)),
+    "autodiff_ops.ptp": _over(lambda x: torch.amax(x, -1) - torch.amin(x, -1)),
+    "autodiff_ops.quantile": _quantile,
+    "autodiff_ops.rad2deg": torch.rad2deg,
+    "autodiff_ops.sinc": torch.sinc,
+    "autodiff_ops.trapezoid": _trapezoid,
     # activations
     "autodiff_activations.celu": F.celu,
     "autodiff_activations.elu": F.elu,

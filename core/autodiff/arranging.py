@@ -1,0 +1,435 @@
+"""NumPy's functions that join, cut, choose and turn arrays, and its signatures of statistics and sequences.
+
+- `FUNCTIONS`: what `autodiff.numpy` has of them, by NumPy's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from autodiff.errors import ArgumentError
+from autodiff.registry import registry
+from autodiff.spellings import plain, ravel, refuse_options, spelling
+from autodiff.standard import standard
+
+__all__ = ["FUNCTIONS"]
+
+
+def _op(name: str) -> Any:
+    return registry.op(f"autodiff_ops.{name}")
+
+
+def _shape(a: Any) -> tuple[int, ...]:
+    return tuple(a.shape) if hasattr(a, "shape") else tuple(registry.asarray(a)[0].shape)
+
+
+def _array(a: Any) -> Any:
+    return a if hasattr(a, "shape") else registry.asarray(a)[0]
+
+
+# ---- joining ---------------------------------------------------------------------------------------------------
+
+
+def atleast_1d(*arys: Any) -> Any:
+    """``numpy.atleast_1d``."""
+    made = tuple([a if len(_shape(a)) else standard.reshape(a, shape=(1,)) for a in map(_array, arys)])
+    return made[0] if len(made) == 1 else made
+
+
+def atleast_2d(*arys: Any) -> Any:
+    """``numpy.atleast_2d``: vectors as rows."""
+    made = tuple([a if len(_shape(a)) > 1 else standard.reshape(a, shape=(1, -1)) for a in map(_array, arys)])
+    return made[0] if len(made) == 1 else made
+
+
+def atleast_3d(*arys: Any) -> Any:
+    """``numpy.atleast_3d``: vectors in the middle, matrices in front."""
+    made = []
+    for a in map(_array, arys):
+        shape = _shape(a)
+        wanted = shape if len(shape) > 2 else (*shape, 1) if len(shape) == 2 else (1, *(shape or (1,)), 1)
+        made.append(a if wanted == shape else standard.reshape(a, shape=wanted))
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+def column_stack(tup: Any) -> Any:
+    """``numpy.column_stack``: vectors as columns."""
+    columns = [standard.reshape(a, shape=(-1, 1)) if len(_shape(a)) < 2 else a for a in map(_array, tup)]
+    return _op("concat")(*columns, axis=1)
+
+
+def dstack(tup: Any) -> Any:
+    """``numpy.dstack``: joined along the third axis."""
+    return _op("concat")(*[atleast_3d(a) for a in tup], axis=2)
+
+
+def append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    """``numpy.append``: of flattened arrays without an axis."""
+    if axis is None:
+        return _op("concat")(ravel(_array(arr)), ravel(_array(values)), axis=0)
+    return _op("concat")(arr, values, axis=axis)
+
+
+def block(arrays: Any) -> Any:
+    """``numpy.block``: the innermost lists are joined along the last axis, those around them along the one before."""
+
+    def depth_of(part: Any) -> int:
+        return 1 + max([depth_of(p) for p in part], default=0) if isinstance(part, list) else 0
+
+    depth = depth_of(arrays)
+
+    def leaves(part: Any) -> list[Any]:
+        return [leaf for p in part for leaf in leaves(p)] if isinstance(part, list) else [_array(part)]
+
+    ndim = max([depth, *[len(_shape(a)) for a in leaves(arrays)]])
+
+    def join(part: Any, level: int) -> Any:
+        if not isinstance(part, list):
+            a = _array(part)
+            return standard.reshape(a, shape=(1,) * (ndim - len(_shape(a))) + _shape(a))
+        if not part:
+            raise ArgumentError("block takes lists that are not empty")
+        return _op("concat")(*[join(p, level - 1) for p in part], axis=-level)
+
+    return join(arrays, depth)
+
+
+# ---- cutting ---------------------------------------------------------------------------------------------------
+
+
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """``numpy.array_split``: the first parts are longer by one where they cannot be equal."""
+    if isinstance(indices_or_sections, int):
+        if indices_or_sections < 1:
+            raise ArgumentError(f"array_split takes a number of parts from 1 on; it was given {indices_or_sections}")
+        size, rest = divmod(_shape(ary)[axis], indices_or_sections)
+        stops = [size * i + min(i, rest) for i in range(1, indices_or_sections)]
+    else:
+        stops = [int(i) for i in indices_or_sections]
+    return list(_op("split")(ary, sections=tuple(stops), axis=axis))
+
+
+def _splitter(name: str, axis: int) -> Callable[..., Any]:
+    def cut(ary: Any, indices_or_sections: Any) -> list[Any]:
+        along = 0 if name == "hsplit" and len(_shape(ary)) == 1 else axis
+        sections = indices_or_sections
+        sections = sections if isinstance(sections, int) else tuple(int(i) for i in sections)
+        return list(_op("split")(ary, sections=sections, axis=along))
+
+    cut.__name__ = cut.__qualname__ = name
+    cut.__doc__ = f"``numpy.{name}``."
+    return cut
+
+
+def _places(size: int, obj: Any) -> list[int]:
+    """Return the places that an int, a slice, a mask or a list names, counted from the front."""
+    if isinstance(obj, slice):
+        return list(range(*obj.indices(size)))
+    listed = obj.tolist() if hasattr(obj, "tolist") else obj
+    listed = [listed] if isinstance(listed, int) and not isinstance(listed, bool) else list(listed)
+    if listed and all(isinstance(i, bool) for i in listed):
+        return [i for i, chosen in enumerate(listed) if chosen]
+    wrong = [i for i in listed if not -size <= i <= size]
+    if wrong:
+        raise ArgumentError(f"the index {wrong[0]} is out of bounds for an axis of size {size}")
+    return [int(i) + size if i < 0 else int(i) for i in listed]
+
+
+def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    """``numpy.delete``: of the flattened array without an axis."""
+    arr, axis = (ravel(arr), 0) if axis is None else (arr, axis)
+    size = _shape(arr)[axis]
+    gone = {*_places(size, obj)}
+    if size in gone:
+        raise ArgumentError(f"the index {size} is out of bounds for an axis of size {size}")
+    before = (slice(None),) * (axis % len(_shape(arr)))
+    return arr[(*before, [i for i in range(size) if i not in gone])]
+
+
+def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    """``numpy.insert``: into the flattened array without an axis, before the places that `obj` names."""
+    arr, axis = (ravel(arr), 0) if axis is None else (arr, axis)
+    shape = _shape(arr)
+    axis %= len(shape)
+    places = _places(shape[axis], obj)
+    values = _array(values)
+    if isinstance(obj, int) and len(_shape(values)) == len(shape):
+        places = places * _shape(values)[axis]
+    if isinstance(obj, int) and 0 < len(_shape(values)) < len(shape) and axis:
+        values = _op("expand_dims")(values, axis=axis - len(shape))
+    inserted = _broadcast(values, (*shape[:axis], len(places), *shape[axis + 1 :]))
+    joined = _op("concat")(arr, standard.astype(inserted, dtype=arr.dtype), axis=axis)
+    # Where each is to come from: what is inserted at one place keeps its order.
+    order = sorted([(i, 1, i) for i in range(shape[axis])] + [(p, 0, shape[axis] + k) for k, p in enumerate(places)])
+    before = (slice(None),) * axis
+    return joined[(*before, [source for _, _, source in order])]
+
+
+def _broadcast(x: Any, shape: tuple[int, ...]) -> Any:
+    return registry.op("autodiff.broadcast_to")(x, shape=shape)
+
+
+def _mirrored(size: int, before: int, after: int, mode: str) -> list[int]:
+    """Return what stands where in an axis that is padded by its own elements."""
+    places = range(-before, size + after)
+    if mode == "edge":
+        return [min(max(i, 0), size - 1) for i in places]
+    if mode == "wrap":
+        return [i % size for i in places]
+    # There and back again: with the elements at the ends once, or twice.
+    period = max(2 * size - 2, 1) if mode == "reflect" else 2 * size
+    last = period if mode == "reflect" else period - 1
+    return [min(i % period, last - i % period) if size > 1 else 0 for i in places]
+
+
+def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: float = 0.0) -> Any:
+    """``numpy.pad``, by a constant or by the array's own elements."""
+    width = plain(pad_width)
+    if mode == "constant":
+        return _op("pad")(array, pad_width=width, constant_values=constant_values)
+    if mode not in ("edge", "reflect", "symmetric", "wrap"):
+        raise ArgumentError(
+            f"pad(mode={mode!r}) is not supported for Values; only 'constant', 'edge', 'reflect', 'symmetric' and 'wrap'"
+        )
+    shape = _shape(array)
+    pairs = width if isinstance(width, tuple) else ((width, width),)
+    pairs = (pairs,) if isinstance(pairs[0], int) else pairs
+    pairs = tuple([(p[0], p[-1]) for p in (pairs * len(shape) if len(pairs) == 1 else pairs)])
+    if len(pairs) != len(shape) or min([n for p in pairs for n in p], default=0) < 0:
+        raise ArgumentError(f"pad_width is {pad_width!r} for shape {shape}; give numbers from 0 on, two for each axis")
+    for axis, (before, after) in enumerate(pairs):
+        if (before or after) and not shape[axis]:
+            raise ArgumentError(f"pad(mode={mode!r}) takes elements from axis {axis}, which has none")
+        if before or after:
+            array = array[(*(slice(None),) * axis, _mirrored(shape[axis], before, after, mode))]
+    return array
+
+
+# ---- turning ---------------------------------------------------------------------------------------------------
+
+
+def fliplr(m: Any) -> Any:
+    """``numpy.fliplr``."""
+    return _op("flip")(m, axis=1)
+
+
+def flipud(m: Any) -> Any:
+    """``numpy.flipud``."""
+    return _op("flip")(m, axis=0)
+
+
+def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
+    """``numpy.rot90``."""
+    first, second = axes
+    turned = m
+    if k % 4 in (1, 2):
+        turned = _op("flip")(turned, axis=second)
+    if k % 4 in (2, 3):
+        turned = _op("flip")(turned, axis=first if k % 4 == 2 else second)
+    if k % 2:
+        turned = _op("swapaxes")(m if k % 4 == 3 else turned, axis1=first, axis2=second)
+        turned = _op("flip")(turned, axis=second) if k % 4 == 3 else turned
+    return turned
+
+
+def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    """``numpy.rollaxis``."""
+    ndim = len(_shape(a))
+    axis, start = axis % ndim, start + ndim if start < 0 else start
+    return _op("moveaxis")(a, source=axis, destination=start - 1 if axis < start else start)
+
+
+def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+    """``numpy.copy``: a result of its own."""
+    return standard.positive(a)
+
+
+def diag(v: Any, k: int = 0) -> Any:
+    """``numpy.diag``: the diagonal of a matrix, or a matrix of the diagonal."""
+    shape = _shape(v)
+    if len(shape) == 2:
+        return _op("diagonal")(v, offset=k)
+    if len(shape) != 1:
+        raise ArgumentError(f"diag takes one or two dimensions; v has shape {shape}")
+    n = shape[0] + abs(k)
+    start = k if k >= 0 else -k * n
+    flat = _op("scatter_add")(v, shape=(n * n,), index=(slice(start, start + shape[0] * (n + 1), n + 1),))
+    return standard.reshape(flat, shape=(n, n))
+
+
+def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
+    """``numpy.broadcast_arrays``."""
+    arrays = [_array(a) for a in args]
+    longest = max([len(_shape(a)) for a in arrays], default=0)
+    shape = []
+    for sizes in zip(*[(1,) * (longest - len(_shape(a))) + _shape(a) for a in arrays], strict=True):
+        others = {n for n in sizes if n != 1}
+        if len(others) > 1:
+            raise ArgumentError(f"the shapes {[_shape(a) for a in arrays]} do not broadcast")
+        shape.append(others.pop() if others else 1)
+    return tuple([_broadcast(a, tuple(shape)) for a in arrays])
+
+
+# ---- choosing --------------------------------------------------------------------------------------------------
+
+
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    """``numpy.select``: for each element the choice of the first condition that holds."""
+    if len(condlist) != len(choicelist):
+        raise ArgumentError(f"select was given {len(condlist)} conditions and {len(choicelist)} choices")
+    y = default
+    for condition, choice in reversed([*zip(condlist, choicelist, strict=True)]):
+        y = _op("where")(condition, choice, y)
+    return y
+
+
+def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Any:
+    """``numpy.compress``: of the flattened array without an axis."""
+    refuse_options("compress", out=out)
+    a, axis = (ravel(a), 0) if axis is None else (a, axis)
+    places = _places(
+        _shape(a)[axis], [bool(c) for c in (condition.tolist() if hasattr(condition, "tolist") else condition)]
+    )
+    return a[(*(slice(None),) * (axis % len(_shape(a))), places)]
+
+
+def extract(condition: Any, arr: Any) -> Any:
+    """``numpy.extract``."""
+    return compress(ravel(_array(condition)), ravel(arr))
+
+
+# ---- products, statistics, sequences -----------------------------------------------------------------------------
+
+
+def vdot(a: Any, b: Any) -> Any:
+    """``numpy.vdot``: of the flattened arrays."""
+    return _op("vecdot")(ravel(_array(a)), ravel(_array(b)))
+
+
+def matvec(x1: Any, x2: Any) -> Any:
+    """``numpy.matvec``."""
+    return _op("squeeze")(standard.matmul(x1, _op("expand_dims")(x2, axis=-1)), axis=-1)
+
+
+def vecmat(x1: Any, x2: Any) -> Any:
+    """``numpy.vecmat``: the vector is conjugated."""
+    return _op("squeeze")(standard.matmul(_op("expand_dims")(standard.conj(x1), axis=-2), x2), axis=-2)
+
+
+def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
+    """``numpy.average``."""
+    refuse_options("average", returned=returned)
+    if weights is None:
+        return standard.mean(a, axis=axis, keepdims=keepdims)
+    return _op("average")(a, weights, axis=axis, keepdims=keepdims)
+
+
+def percentile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: Any = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+) -> Any:
+    """``numpy.percentile``."""
+    refuse_options("percentile", out=out)
+    listed = q.tolist() if hasattr(q, "tolist") else q
+    share = tuple(float(p) / 100 for p in listed) if isinstance(listed, list | tuple) else listed / 100
+    return _op("quantile")(a, q=share, axis=axis, keepdims=keepdims, method=method)
+
+
+def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, **weights: Any) -> Any:
+    """``numpy.cov``, without weights."""
+    refuse_options("cov", **weights)
+    return _op("cov")(_variables(m, y, rowvar), rowvar=rowvar, correction=(0 if bias else 1) if ddof is None else ddof)
+
+
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
+    """``numpy.corrcoef``."""
+    return _op("corrcoef")(_variables(x, y, rowvar), rowvar=rowvar)
+
+
+def _variables(m: Any, y: Any, rowvar: bool) -> Any:
+    if y is None:
+        return m
+    if rowvar or len(_shape(m)) == 1:
+        return _op("concat")(atleast_2d(m), atleast_2d(y), axis=0)
+    return _op("concat")(m, y, axis=1)
+
+
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """``numpy.trapezoid``."""
+    return _op("trapezoid")(y, dx if x is None else x, axis=axis)
+
+
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """``numpy.diff``."""
+    shape = _shape(a)
+    axis %= len(shape)
+    unit = (*shape[:axis], 1, *shape[axis + 1 :])
+    parts = [
+        end if end is a or _shape(end) else _broadcast(_array(end), unit)
+        for end in (prepend, a, append)
+        if end is not None
+    ]
+    return _op("diff")(_op("concat")(*parts, axis=axis) if len(parts) > 1 else a, n=n, axis=axis)
+
+
+def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    """``numpy.convolve``."""
+    return _op("convolve")(a, v, mode=mode)
+
+
+def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+    """``numpy.correlate``."""
+    return _op("correlate")(a, v, mode=mode)
+
+
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+    """``numpy.interp``."""
+    refuse_options("interp", left=left, right=right, period=period)
+    return _op("interp")(x, xp, fp)
+
+
+_WRITTEN = (
+    *(atleast_1d, atleast_2d, atleast_3d, column_stack, dstack, append, block, array_split, delete, insert),
+    *(
+        pad,
+        fliplr,
+        flipud,
+        rot90,
+        rollaxis,
+        copy,
+        diag,
+        broadcast_arrays,
+        select,
+        compress,
+        extract,
+        vdot,
+        matvec,
+        vecmat,
+    ),
+    *(average, percentile, cov, corrcoef, trapezoid, diff, convolve, correlate, interp),
+)
+
+_SIGNATURES = {
+    "median": "median(a, axis, out, overwrite_input, keepdims)",
+    "quantile": "quantile(a, q, axis, out, overwrite_input, method, keepdims)",
+    "ptp": "ptp(a, axis, out, keepdims)",
+    "nanmax": "nanmax(a, axis, out, keepdims)",
+    "nanmin": "nanmin(a, axis, out, keepdims)",
+    "nanprod": "nanprod(a, axis, dtype, out, keepdims)",
+    "nanvar": "nanvar(a, axis, dtype, out, ddof=correction, keepdims, correction)",
+    "nanstd": "nanstd(a, axis, dtype, out, ddof=correction, keepdims, correction)",
+    "cross": "cross(a, b, axis)",
+}
+
+#: All of them, by NumPy's name.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: spelling(name, text) for name, text in _SIGNATURES.items()},
+    **{name: _splitter(name, axis) for name, axis in (("vsplit", 0), ("hsplit", 1), ("dsplit", 2))},
+    **{function.__name__: function for function in _WRITTEN},
+}
