@@ -1,4 +1,4 @@
-"""NumPy's functions that join, cut, choose and turn arrays, and its signatures of statistics and sequences.
+"""NumPy's functions that insert, delete, choose and pad, and its signatures of statistics and sequences.
 
 - `FUNCTIONS`: what `autodiff.numpy` has of them, by NumPy's name.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from autodiff.composed import atleast_2d
 from autodiff.errors import ArgumentError
 from autodiff.registry import registry
 from autodiff.spellings import plain, ravel, refuse_options, spelling
@@ -29,46 +30,6 @@ def _array(a: Any) -> Any:
 
 
 # ---- joining ---------------------------------------------------------------------------------------------------
-
-
-def atleast_1d(*arys: Any) -> Any:
-    """``numpy.atleast_1d``."""
-    made = tuple([a if len(_shape(a)) else standard.reshape(a, shape=(1,)) for a in map(_array, arys)])
-    return made[0] if len(made) == 1 else made
-
-
-def atleast_2d(*arys: Any) -> Any:
-    """``numpy.atleast_2d``: vectors as rows."""
-    made = tuple([a if len(_shape(a)) > 1 else standard.reshape(a, shape=(1, -1)) for a in map(_array, arys)])
-    return made[0] if len(made) == 1 else made
-
-
-def atleast_3d(*arys: Any) -> Any:
-    """``numpy.atleast_3d``: vectors in the middle, matrices in front."""
-    made = []
-    for a in map(_array, arys):
-        shape = _shape(a)
-        wanted = shape if len(shape) > 2 else (*shape, 1) if len(shape) == 2 else (1, *(shape or (1,)), 1)
-        made.append(a if wanted == shape else standard.reshape(a, shape=wanted))
-    return made[0] if len(made) == 1 else tuple(made)
-
-
-def column_stack(tup: Any) -> Any:
-    """``numpy.column_stack``: vectors as columns."""
-    columns = [standard.reshape(a, shape=(-1, 1)) if len(_shape(a)) < 2 else a for a in map(_array, tup)]
-    return _op("concat")(*columns, axis=1)
-
-
-def dstack(tup: Any) -> Any:
-    """``numpy.dstack``: joined along the third axis."""
-    return _op("concat")(*[atleast_3d(a) for a in tup], axis=2)
-
-
-def append(arr: Any, values: Any, axis: int | None = None) -> Any:
-    """``numpy.append``: of flattened arrays without an axis."""
-    if axis is None:
-        return _op("concat")(ravel(_array(arr)), ravel(_array(values)), axis=0)
-    return _op("concat")(arr, values, axis=axis)
 
 
 def block(arrays: Any) -> Any:
@@ -96,30 +57,6 @@ def block(arrays: Any) -> Any:
 
 
 # ---- cutting ---------------------------------------------------------------------------------------------------
-
-
-def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """``numpy.array_split``: the first parts are longer by one where they cannot be equal."""
-    if isinstance(indices_or_sections, int):
-        if indices_or_sections < 1:
-            raise ArgumentError(f"array_split takes a number of parts from 1 on; it was given {indices_or_sections}")
-        size, rest = divmod(_shape(ary)[axis], indices_or_sections)
-        stops = [size * i + min(i, rest) for i in range(1, indices_or_sections)]
-    else:
-        stops = [int(i) for i in indices_or_sections]
-    return list(_op("split")(ary, sections=tuple(stops), axis=axis))
-
-
-def _splitter(name: str, axis: int) -> Callable[..., Any]:
-    def cut(ary: Any, indices_or_sections: Any) -> list[Any]:
-        along = 0 if name == "hsplit" and len(_shape(ary)) == 1 else axis
-        sections = indices_or_sections
-        sections = sections if isinstance(sections, int) else tuple(int(i) for i in sections)
-        return list(_op("split")(ary, sections=sections, axis=along))
-
-    cut.__name__ = cut.__qualname__ = name
-    cut.__doc__ = f"``numpy.{name}``."
-    return cut
 
 
 def _places(size: int, obj: Any) -> list[int]:
@@ -209,16 +146,6 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
 # ---- turning ---------------------------------------------------------------------------------------------------
 
 
-def fliplr(m: Any) -> Any:
-    """``numpy.fliplr``."""
-    return _op("flip")(m, axis=1)
-
-
-def flipud(m: Any) -> Any:
-    """``numpy.flipud``."""
-    return _op("flip")(m, axis=0)
-
-
 def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     """``numpy.rot90``."""
     first, second = axes
@@ -233,18 +160,6 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     return turned
 
 
-def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
-    """``numpy.rollaxis``."""
-    ndim = len(_shape(a))
-    axis, start = axis % ndim, start + ndim if start < 0 else start
-    return _op("moveaxis")(a, source=axis, destination=start - 1 if axis < start else start)
-
-
-def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
-    """``numpy.copy``: a result of its own."""
-    return standard.positive(a)
-
-
 def diag(v: Any, k: int = 0) -> Any:
     """``numpy.diag``: the diagonal of a matrix, or a matrix of the diagonal."""
     shape = _shape(v)
@@ -256,19 +171,6 @@ def diag(v: Any, k: int = 0) -> Any:
     start = k if k >= 0 else -k * n
     flat = _op("scatter_add")(v, shape=(n * n,), index=(slice(start, start + shape[0] * (n + 1), n + 1),))
     return standard.reshape(flat, shape=(n, n))
-
-
-def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
-    """``numpy.broadcast_arrays``."""
-    arrays = [_array(a) for a in args]
-    longest = max([len(_shape(a)) for a in arrays], default=0)
-    shape = []
-    for sizes in zip(*[(1,) * (longest - len(_shape(a))) + _shape(a) for a in arrays], strict=True):
-        others = {n for n in sizes if n != 1}
-        if len(others) > 1:
-            raise ArgumentError(f"the shapes {[_shape(a) for a in arrays]} do not broadcast")
-        shape.append(others.pop() if others else 1)
-    return tuple([_broadcast(a, tuple(shape)) for a in arrays])
 
 
 # ---- choosing --------------------------------------------------------------------------------------------------
@@ -395,23 +297,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 
 
 _WRITTEN = (
-    *(atleast_1d, atleast_2d, atleast_3d, column_stack, dstack, append, block, array_split, delete, insert),
-    *(
-        pad,
-        fliplr,
-        flipud,
-        rot90,
-        rollaxis,
-        copy,
-        diag,
-        broadcast_arrays,
-        select,
-        compress,
-        extract,
-        vdot,
-        matvec,
-        vecmat,
-    ),
+    *(block, pad, delete, insert, rot90, diag, select, compress, extract, vdot, matvec, vecmat),
     *(average, percentile, cov, corrcoef, trapezoid, diff, convolve, correlate, interp),
 )
 
@@ -430,6 +316,5 @@ _SIGNATURES = {
 #: All of them, by NumPy's name.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: spelling(name, text) for name, text in _SIGNATURES.items()},
-    **{name: _splitter(name, axis) for name, axis in (("vsplit", 0), ("hsplit", 1), ("dsplit", 2))},
     **{function.__name__: function for function in _WRITTEN},
 }

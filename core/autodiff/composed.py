@@ -1,4 +1,4 @@
-"""NumPy's functions that are several ops, or one op under another name: joined, split, turned, differenced arrays.
+"""NumPy's functions that are several ops, or one op under another name: joined, split, turned arrays.
 
 `COMPOSED` is what `autodiff.numpy` has of them, by NumPy's name.
 """
@@ -14,8 +14,6 @@ from autodiff.registry import registry
 from autodiff.standard import standard
 
 __all__ = ["COMPOSED", "subscripts_of"]
-
-_DEGREES = 57.29577951308232
 
 
 def _op(name: str) -> Any:
@@ -112,48 +110,12 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
 
 def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
     """``numpy.broadcast_arrays``."""
-    shape = registry.backend().xp.broadcast_shapes(*[tuple(_shape(a)) for a in args])
+    shapes = [tuple(_shape(a)) for a in args]
+    try:
+        shape = registry.backend().xp.broadcast_shapes(*shapes)
+    except ValueError as exc:
+        raise ArgumentError(f"broadcast_arrays: the shapes {', '.join(map(str, shapes))} do not broadcast") from exc
     return tuple(registry.op("autodiff.broadcast_to")(a, shape=shape) for a in args)
-
-
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """``numpy.diff``: the n-th differences along an axis."""
-    if n < 0:
-        raise ArgumentError(f"diff(n={n}) needs a whole number from 0 on")
-    shape = list(_shape(a))
-    shape[axis] = 1
-    ends = [
-        end if end is None or _shape(end) else registry.op("autodiff.broadcast_to")(end, shape=tuple(shape))
-        for end in (prepend, append)
-    ]
-    parts = [part for part in (ends[0], a, ends[1]) if part is not None]
-    a = _op("concat")(*parts, axis=axis) if len(parts) > 1 else a
-    before = (slice(None),) * (axis % len(shape))
-    for _ in range(n):
-        later, earlier = (standard.getitem(a, index=(*before, part)) for part in (slice(1, None), slice(None, -1)))
-        a = standard.subtract(later, earlier)
-    return a
-
-
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
-    """``numpy.trapezoid``: the integral along an axis by the trapezoidal rule."""
-    before = (slice(None),) * (axis % len(_shape(y)))
-    right, left = (standard.getitem(y, index=(*before, part)) for part in (slice(1, None), slice(None, -1)))
-    if x is not None:
-        dx = diff(x, axis=axis if len(_shape(x)) > 1 else -1)
-        if len(_shape(x)) == 1:
-            dx = standard.reshape(dx, shape=(-1,) + (1,) * (len(_shape(y)) - axis % len(_shape(y)) - 1))
-    return standard.sum((right + left) * dx / 2.0, axis=axis)
-
-
-def radians(x: Any) -> Any:
-    """``numpy.radians``."""
-    return standard.divide(x, _DEGREES)
-
-
-def degrees(x: Any) -> Any:
-    """``numpy.degrees``."""
-    return standard.multiply(x, _DEGREES)
 
 
 def subscripts_of(operands: Any) -> tuple[str, tuple[Any, ...]]:
@@ -172,13 +134,11 @@ def subscripts_of(operands: Any) -> tuple[str, tuple[Any, ...]]:
 _SPLITS = {name: _split(name, axis) for name, axis in (("vsplit", 0), ("hsplit", 1), ("dsplit", 2))}
 _WRITTEN = (
     *(copy, atleast_1d, atleast_2d, atleast_3d, dstack, column_stack, append, array_split, flipud, fliplr, rollaxis),
-    *(broadcast_arrays, diff, trapezoid, radians, degrees),
+    broadcast_arrays,
 )
 
 #: All of them, by NumPy's name.
 COMPOSED: dict[str, Callable[..., Any]] = {
     **{function.__name__: function for function in _WRITTEN},
     **_SPLITS,
-    "deg2rad": radians,
-    "rad2deg": degrees,
 }

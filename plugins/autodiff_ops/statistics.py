@@ -311,7 +311,7 @@ def nanvar(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
 
 @composite(samples=[*_AXES, sample((5,), correction=1)])
 def nanstd(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-    """Standard deviation along `axis` of what is not NaN: the square root of `nanvar`.
+    """Standard deviation along `axis` of what is not NaN: the square root of `nanvar`; its gradient is 0 where that is.
 
     Examples
     --------
@@ -320,4 +320,6 @@ def nanstd(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
     >>> autodiff.ops.nanstd(np.array([1.0, np.nan, 3.0])).item()
     1.0
     """
-    return sqrt(nanvar(x, axis=axis, correction=correction, keepdims=keepdims))
+    spread = nanvar(x, axis=axis, correction=correction, keepdims=keepdims)
+    flat = spread == 0
+    return where(flat, 0.0, sqrt(where(flat, 1.0, spread)))

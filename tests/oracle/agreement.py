@@ -17,7 +17,7 @@ from counterparts import COUNTERPARTS, NO_GRADIENT, reason_to_leave_out
 
 import autodiff
 from autodiff import Value, ops
-from autodiff.testing.drawing import draw, draw_like, single
+from autodiff.testing.drawing import draw, draw_like
 
 __all__ = ["PAGE", "TOLERANCES", "Agreement", "compare", "page"]
 
@@ -26,6 +26,12 @@ SEEDS = (0, 1)
 
 #: By the precision of the inputs, the largest difference that counts as agreement, relative to the number, or to 1.
 TOLERANCES = {"double": 1e-12, "single": 1e-5}
+
+
+def single(x: Any) -> Any:
+    """Return floating numbers in single precision, anything else as it is."""
+    to = {"float64": np.float32, "complex128": np.complex64}.get(str(getattr(x, "dtype", "")))
+    return x if to is None else x.astype(to)
 
 
 @dataclass

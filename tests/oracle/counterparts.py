@@ -323,7 +323,7 @@ COUNTERPARTS: dict[str, Function | str] = {
     # linear algebra; torch takes one triangle of a matrix that is to be Hermitian
     "autodiff_ops.cholesky": lambda x: torch.linalg.cholesky(_hermitian(x)),
     "autodiff_ops.det": torch.linalg.det,
-    "autodiff_ops.eigh": lambda x: torch.linalg.eigh(_hermitian(x)),
+    "autodiff_ops.eigh": "eigenvectors may have either sign; `eigvalsh` is compared, and functions of both have tests",
     "autodiff_ops.eigvalsh": lambda x: torch.linalg.eigvalsh(_hermitian(x)),
     "autodiff_ops.inv": torch.linalg.inv,
     "autodiff_ops.matrix_norm": lambda x, *, keepdims, ord: torch.linalg.matrix_norm(x, ord, keepdim=keepdims),
@@ -334,7 +334,7 @@ COUNTERPARTS: dict[str, Function | str] = {
     "autodiff_ops.solve": _same_dtype(
         lambda x1, x2: torch.linalg.solve(x1, x2) if x2.ndim == 1 else torch.linalg.solve(x1, x2 + 0 * x1[..., :1])
     ),
-    "autodiff_ops.svd": lambda x: torch.linalg.svd(x, full_matrices=False),
+    "autodiff_ops.svd": "singular vectors may have either sign; `svdvals` is compared, and functions of both have tests",
     "autodiff_ops.svdvals": torch.linalg.svdvals,
     # Fourier transforms
     "autodiff_ops.fft": lambda x, *, n, axis, norm: torch.fft.fft(x, n, axis, norm),
