@@ -22,8 +22,8 @@ cupy = pytest.importorskip("cupy", reason="needs CuPy on the CPU: nox -s cuda_on
 
 ours, read, verified = coverage_table.ours, coverage_table.read, coverage_table.verified
 
-#: They call cuSOLVER and cuFFT, for which there are no stand-ins.
-NEED_A_GPU = {f"autodiff_ops.{name}" for name in ("solving", "factors", "determinants", "fourier")}
+#: They call cuFFT, for which there is no stand-in.
+NEED_A_GPU = {"autodiff_ops.fourier"}
 
 #: All but these, and the one that leaves the backend: the kit hands an op cotangents of its own backend.
 IDS = [op.id for op in ops if op.id != "autodiff_ops.to" and op.module not in NEED_A_GPU]
