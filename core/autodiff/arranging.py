@@ -10,6 +10,7 @@ from typing import Any
 
 from autodiff.composed import atleast_2d
 from autodiff.errors import ArgumentError
+from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.spellings import plain, ravel, refuse_options, spelling
 from autodiff.standard import standard
@@ -315,6 +316,6 @@ _SIGNATURES = {
 
 #: All of them, by NumPy's name.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: spelling(name, text) for name, text in _SIGNATURES.items()},
-    **{function.__name__: function for function in _WRITTEN},
+    **{name: spelled(spelling(name, text)) for name, text in _SIGNATURES.items()},
+    **{function.__name__: spelled(function) for function in _WRITTEN},
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from autodiff.errors import ArgumentError
+from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.spellings import norm, refuse_options, spelling
 from autodiff.standard import standard
@@ -71,21 +72,25 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
+@spelled
 def eigh(a: Any, UPLO: str = "L") -> EighResult:  # noqa: N803  # NumPy's name
     """``numpy.linalg.eigh``, of the Hermitian part of `a`, whatever `UPLO` is."""
     return EighResult(*_op("eigh")(a))
 
 
+@spelled
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # NumPy's name
     """``numpy.linalg.eigvalsh``, of the Hermitian part of `a`, whatever `UPLO` is."""
     return _op("eigvalsh")(a)
 
 
+@spelled
 def slogdet(a: Any) -> SlogdetResult:
     """``numpy.linalg.slogdet``."""
     return SlogdetResult(*_op("slogdet")(a))
 
 
+@spelled
 def qr(a: Any, mode: str = "reduced") -> Any:
     """``numpy.linalg.qr``, with as many columns as there are, or with ``mode="r"`` the triangle alone."""
     if mode not in ("reduced", "r"):
@@ -94,6 +99,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     return result.R if mode == "r" else result
 
 
+@spelled
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """``numpy.linalg.svd``; of matrices that are not square with ``full_matrices=False`` alone.
 
@@ -110,17 +116,20 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     return SVDResult(u, s, vh)
 
 
+@spelled
 def cholesky(a: Any, *, upper: bool = False) -> Any:
     """``numpy.linalg.cholesky``, of the Hermitian part of `a`."""
     y = _op("cholesky")(a)
     return standard.conj(_op("matrix_transpose")(y)) if upper else y
 
 
+@spelled
 def pinv(a: Any, rcond: float | None = None, hermitian: bool = False, *, rtol: float | None = None) -> Any:
     """``numpy.linalg.pinv``."""
     return _op("pinv")(a, rtol=rcond if rtol is None else rtol)
 
 
+@spelled
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, int, Any]:
     """``numpy.linalg.lstsq``: the solution ``pinv(a) @ b``, the sums of squares that are left, the rank, singular values.
 
@@ -140,6 +149,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, int, An
     return x, sums if rank == columns < rows else sums[:0], rank, values
 
 
+@spelled
 def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     """``numpy.linalg.multi_dot``, from left to right or from right to left, as vectors at the ends have it."""
     refuse_options("multi_dot", out=out)
@@ -157,26 +167,28 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     return y
 
 
+@spelled
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """``numpy.linalg.trace``: of the last two axes."""
     return _op("trace")(x if dtype is None else standard.astype(x, dtype=dtype), offset=offset)
 
 
+@spelled
 def diagonal(x: Any, /, *, offset: int = 0) -> Any:
     """``numpy.linalg.diagonal``: of the last two axes."""
     return _op("diagonal")(x, offset=offset)
 
 
-inv = spelling("inv", "inv(a)")
-solve = spelling("solve", "solve(a, b)")
-det = spelling("det", "det(a)")
-svdvals = spelling("svdvals", "svdvals(x)")
-matrix_power = spelling("matrix_power", "matrix_power(a, n)")
-matrix_norm = spelling("matrix_norm", "matrix_norm(x, keepdims, ord)")
-vector_norm = spelling("vector_norm", "norm(x, axis, keepdims, ord)")
-matrix_transpose = spelling("matrix_transpose", "matrix_transpose(x)")
-matmul = spelling("matmul", "matmul(x1, x2)")
-outer = spelling("outer", "outer(x1, x2)")
-tensordot = spelling("tensordot", "tensordot(x1, x2, axes)")
-vecdot = spelling("vecdot", "vecdot(x1, x2, axis)")
-cross = spelling("cross", "cross(x1, x2, axis)")
+inv = spelled(spelling("inv", "inv(a)"))
+solve = spelled(spelling("solve", "solve(a, b)"))
+det = spelled(spelling("det", "det(a)"))
+svdvals = spelled(spelling("svdvals", "svdvals(x)"))
+matrix_power = spelled(spelling("matrix_power", "matrix_power(a, n)"))
+matrix_norm = spelled(spelling("matrix_norm", "matrix_norm(x, keepdims, ord)"))
+vector_norm = spelled(spelling("vector_norm", "norm(x, axis, keepdims, ord)"))
+matrix_transpose = spelled(spelling("matrix_transpose", "matrix_transpose(x)"))
+matmul = spelled(spelling("matmul", "matmul(x1, x2)"))
+outer = spelled(spelling("outer", "outer(x1, x2)"))
+tensordot = spelled(spelling("tensordot", "tensordot(x1, x2, axes)"))
+vecdot = spelled(spelling("vecdot", "vecdot(x1, x2, axis)"))
+cross = spelled(spelling("cross", "cross(x1, x2, axis)"))
