@@ -93,7 +93,7 @@ def _pull_back(
                 if live is not None:
                     ends = [edge in live or edge in wanted for edge in node.edges]
                     pulls = [pull if end else nothing for end, pull in zip(ends, pulls, strict=True)]
-                saved = plan.lift(node) if record else saved
+                saved, pulls = inspection.recorded(node, pulls) if record else (saved, pulls)
                 pulls = inspection.checked(node, pulls, g, saved) if checks else pulls
             if not retain:
                 node.edge1 = node.edge2 = None

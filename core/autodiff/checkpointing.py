@@ -13,7 +13,7 @@ from autodiff.errors import ArgumentError, GraphError
 from autodiff.forward import push_forward
 from autodiff.graph import Edge, Leaf, Node, make_node, next_seq
 from autodiff.inputs import check_function, name_of
-from autodiff.modes import FORWARD, MODE, NO_GRAD, REPLAY, Switch, mode
+from autodiff.modes import FORWARD, MODE, NO_GRAD, REPLAY, RULE, Switch, mode
 from autodiff.registry import registry
 from autodiff.rule import GENERAL, SEVERAL, Plan, select
 from autodiff.value import Value, wrap
@@ -92,7 +92,7 @@ class _Call:
         copies = {key: _copied(before) for key, (_, before) in self.generators.items()} if again else None
         token = REPLAY.set(functools.partial(self._generator, REPLAY.get(), copies))
         try:
-            with Switch(off=NO_GRAD):
+            with Switch(off=NO_GRAD | RULE):
                 return trees.flatten(self.f(*args, **kwargs))
         finally:
             REPLAY.reset(token)

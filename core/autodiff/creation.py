@@ -7,7 +7,7 @@ says how much is made, one that needs a gradient is refused, since it would be l
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from autodiff.backend import Backend
@@ -27,6 +27,7 @@ CREATION = (
 )
 
 
+@cache
 def creator(name: str, backend: Backend | None = None) -> Callable[..., Any]:
     """Return NumPy's creation function `name`; it works on `backend`, else on that of its arguments."""
 
@@ -35,7 +36,7 @@ def creator(name: str, backend: Backend | None = None) -> Callable[..., Any]:
             return _FILLED[name](partial(_create, name, backend), *args, **kwargs)
         return _create(name, backend, *args, **kwargs)
 
-    create.__name__ = name
+    create.__name__ = create.__qualname__ = name
     create.__doc__ = f"``numpy.{name}``: a Value that needs no gradient, unless it is filled from one that does."
     return spelled(create)
 

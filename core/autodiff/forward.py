@@ -21,7 +21,8 @@ from autodiff.coverage import row
 from autodiff.devices import Follow, following
 from autodiff.errors import RuleError
 from autodiff.graph import Edge, Leaf, Node, between, schedule
-from autodiff.modes import BATCH, MODE, NO_GRAD, mode
+from autodiff.inspection import explain
+from autodiff.modes import BATCH, MODE, NO_GRAD, in_rule, mode
 from autodiff.registry import registry
 from autodiff.rule import FIRST, IDENTITY, OUTPUT, SECOND, SELECT, SEVERAL, Plan, Rule, make_call, make_pull
 from autodiff.standard import standard
@@ -63,7 +64,14 @@ def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool, fo
         else:
             if plan.push is None:
                 plan.push = _make_push(plan)
-            t = plan.push(ts, plan.lift(node) if record else node.saved, node, record)
+            try:
+                if record:
+                    t = in_rule(plan.push, ts, plan.lift(node), node, True)
+                else:
+                    t = plan.push(ts, node.saved, node, False)
+            except BaseException as exc:
+                explain(exc, node, None, "forward pass")
+                raise
         if t is not None:
             tangents[node] = t if type(t) is tuple else _fit(t, node, record)
     return [tangents.get(root) for root in roots]

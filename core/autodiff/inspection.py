@@ -8,10 +8,12 @@ from typing import Any
 from autodiff.debugging import fingerprint
 from autodiff.errors import ArgumentError, GraphError, RuleError
 from autodiff.graph import Edge, Leaf, Node, Spent, Watch
+from autodiff.modes import in_rule
 from autodiff.registry import registry
+from autodiff.rule import nothing, same
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["attend", "checked", "explain", "run_hooks", "run_leaf_hooks"]
+__all__ = ["attend", "checked", "explain", "recorded", "run_hooks", "run_leaf_hooks"]
 
 
 def attend(node: Node, g: Any, found: dict[Edge, Any], checks: int) -> Any:
@@ -89,6 +91,11 @@ def checked(node: Node, pulls: Any, g: Any, saved: Any) -> list[Any]:
     return [partial(check, pull, position) for pull, position in zip(pulls, node.plan.wrt, strict=True)]
 
 
+def recorded(node: Node, pulls: Any) -> tuple[Any, list[Any]]:
+    """Return what `node` saved as Values, and `pulls` in which such a Value does not hand out raw numbers."""
+    return node.plan.lift(node), [pull if pull in (same, nothing) else partial(in_rule, pull) for pull in pulls]
+
+
 def _arrays(items: Any) -> list[Any]:
     raw = [unwrap(item) for item in (items if type(items) is tuple else (items,))]
     return [item for item in raw if registry.backend_of(type(item)) is not None]
@@ -104,7 +111,7 @@ def _has_nan(item: Any) -> bool:
     return own is not None and own.has_nan(raw)
 
 
-def explain(exc: BaseException, node: Node | None, saved: Any) -> None:
+def explain(exc: BaseException, node: Node | None, saved: Any, where: str = "backward pass") -> None:
     """Say which op a pass that failed was at, and, if debug mode recorded it, which line called that op.
 
     Raises
@@ -113,12 +120,12 @@ def explain(exc: BaseException, node: Node | None, saved: Any) -> None:
         The cause is that a pass in another thread, over the same graph, spent the node first.
     """
     if node is None:
-        exc.add_note("at the start of the backward pass")
+        exc.add_note(f"at the start of the {where}")
         return
     if type(saved) is Spent:
         raise saved.error(node) from exc
     op = node.plan.op
-    text = f"in the backward pass of {op.id!r} (plugin {op.plugin!r}), output shape {node.shape} {node.dtype}"
+    text = f"in the {where} of {op.id!r} (plugin {op.plugin!r}), output shape {node.shape} {node.dtype}"
     line = node.watch.line if node.watch is not None else None
     hint = f"called at {line}" if line else "run forward and backward under autodiff.debug() to see the line"
     exc.add_note(f"{text}; {hint}")

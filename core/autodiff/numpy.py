@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -108,6 +109,7 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
 # ---- what is told of arrays, and what makes them -----------------------------------------------------------------
 
 
+@cache
 def _about(function: str, own: Backend | None = None) -> Callable[..., Any]:
     """Return a function of a backend, the arrays' or the default one, that is handed raw arrays and dtypes."""
 
@@ -123,7 +125,7 @@ def _about(function: str, own: Backend | None = None) -> Callable[..., Any]:
             *raw, **{k: unwrap(v) for k, v in kwargs.items()}
         )
 
-    call.__name__ = function
+    call.__name__ = call.__qualname__ = function
     call.__doc__ = f"``numpy.{function}``: about arrays and dtypes, hence without a gradient."
     return spelled(call)
 
@@ -218,7 +220,7 @@ def _unknown(name: str) -> UnknownOpError:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_names()})
+    return sorted({*_names()})
 
 
 class _Recorded:

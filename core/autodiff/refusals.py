@@ -45,6 +45,7 @@ def _refuse_call(name: str, exc: Exception, args: Any, options: dict[str, Any]) 
     _raise(exc, name, [(f"#{i}", x) for i, x in enumerate(args)], options, ArgumentError)
 
 
+@functools.cache
 def spelled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let the errors of a function of `autodiff.numpy` say which one was given what, whatever it was given."""
 
@@ -55,6 +56,7 @@ def spelled(function: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as exc:
             _refuse_call(f"autodiff.numpy.{function.__name__}", exc, args, kwargs)
 
+    call.__module__ = "autodiff.numpy"  # where it is found, and hence pickled
     return call
 
 

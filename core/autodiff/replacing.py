@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.errors import ArgumentError, BackendMismatchError, GradientTypeError
+from autodiff.errors import ArgumentError, BackendMismatchError, GradientTypeError, RuleError
 from autodiff.registry import registry
 
-__all__ = ["boxed", "own_index", "refuse_narrowing", "replacement", "unboxed"]
+__all__ = ["boxed", "own_index", "refuse_leaving", "refuse_narrowing", "replacement", "unboxed"]
 
 
 def replacement(where: str, old: Any, new: Any) -> Any:
@@ -70,3 +70,19 @@ def own_index(item: Any) -> Any:
         return tuple(own_index(getattr(i, "_array", i)) for i in item)
     own = registry.backend_of(type(item))
     return item if own is None or type(item) in own.scalar_types else own.fresh(item)
+
+
+def refuse_leaving(value: Any, what: str) -> None:
+    """Refuse to hand raw numbers to a rule whose pass is itself recorded, if they have a derivative.
+
+    Raises
+    ------
+    RuleError
+        `value` needs a gradient.
+    """
+    if value.requires_grad:
+        raise RuleError(
+            f"A gradient rule asked for value.{what} in a pass that is itself recorded: the numbers would leave the graph, "
+            f"and a second derivative through them would be a silent zero. Write the rule with ops of Values (xp is "
+            f"autodiff.numpy there); what is meant to be constant is value.detach()."
+        )

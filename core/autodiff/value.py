@@ -16,10 +16,10 @@ from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError,
 from autodiff.graph import Cell, Edge, Leaf, Node
 from autodiff.handles import unwrap
 from autodiff.hooks import Hook, attach, watch
-from autodiff.modes import BATCH, NO_GRAD, mode
+from autodiff.modes import BATCH, NO_GRAD, RULE, mode
 from autodiff.operators import Operators
 from autodiff.registry import registry
-from autodiff.replacing import boxed, own_index, refuse_narrowing, replacement, unboxed
+from autodiff.replacing import boxed, own_index, refuse_leaving, refuse_narrowing, replacement, unboxed
 from autodiff.standard import standard
 
 __all__ = ["Value", "unwrap", "wrap"]
@@ -124,6 +124,8 @@ class Value(Operators):
         Of an intermediate result it cannot be written to, where the library knows such arrays: the graph may
         need it. Writing into that of a leaf changes what graphs recorded before have saved of it.
         """
+        if mode() & RULE:
+            refuse_leaving(self, "data")
         if type(self._edge) is Node:
             return self._backend().read_only(boxed(self._array))
         self._array = boxed(self._array)  # kept, so that writing into it is seen
@@ -247,10 +249,14 @@ class Value(Operators):
         """
         if self.size != 1:
             raise ArgumentError(f"Value.item() needs exactly one element; the shape is {self.shape}.")
+        if mode() & RULE:
+            refuse_leaving(self, "item()")
         return self._backend().to_numpy(self._array).item()
 
     def numpy(self) -> Any:
         """Copy the data to a NumPy array in host memory."""
+        if mode() & RULE:
+            refuse_leaving(self, "numpy()")
         return self._backend().to_numpy(self._array)
 
     def detach(self) -> Value:
@@ -301,7 +307,7 @@ class Value(Operators):
             raise ArgumentError(
                 f"The truth of a Value of shape {self.shape} is ambiguous; use (v != 0).any() or .all() of its data."
             )
-        return bool(self.item())
+        return bool(self.detach().item())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.data, self._edge is not None, unwrap(self.grad))

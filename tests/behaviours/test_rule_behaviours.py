@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff import Value, debug, grad, vjp
+from autodiff import Value, debug, grad, jvp, vjp
 from autodiff.errors import GraphError, RuleError
 from autodiff.extend import elementwise, primitive
 
@@ -286,6 +286,51 @@ def test_44_rule_that_drops_to_raw_arrays(start: Any) -> None:
     np.testing.assert_allclose(grad(f)(start), np.cos(1.0))
     with pytest.raises(RuleError, match="raw_sin"):
         grad(lambda x: grad(f)(x).sum())(start)
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        pytest.param(lambda x: 2 * np.asarray(_raw(x)), id="data"),
+        pytest.param(lambda x: Value(2 * np.asarray(_raw(x))) if isinstance(x, Value) else 2 * x, id="a new leaf"),
+        pytest.param(lambda x: 2 * x.item(), id="item"),
+        pytest.param(lambda x: 2 * (x.numpy() if isinstance(x, Value) else x), id="numpy"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["reverse", "forward", "forward of a vjp"])
+def test_44_rule_that_drops_one_of_its_inputs(twice: Any, mode: str) -> None:
+    """Also where the result is still a Value, as it depends on the cotangent; `detach` is the way to say a constant."""
+    rules = {"jvps": (lambda t, x: t * twice(x),)} if mode == "forward" else {}
+
+    @primitive(vjps=(lambda g, x: g * twice(x),), **rules)
+    def raw_square(xp: Any, x: Any) -> Any:
+        return x * x
+
+    def slope(x: Any) -> Any:
+        return grad(raw_square)(x) if mode == "reverse" else jvp(raw_square, (x,), (1.0,))[1]
+
+    assert slope(3.0) == 6.0
+    with pytest.raises(RuleError, match="detach") as caught:
+        grad(slope)(3.0)
+    assert "raw_square" in str(caught.value.__notes__)
+
+
+def test_44_what_is_meant_to_be_constant() -> None:
+    """A rule may read numbers that it detaches, and ask for the truth of a comparison; hooks may read all."""
+    seen = []
+
+    @primitive(
+        vjps=(lambda g, x: g * 2 * x if x > 0 and (not isinstance(x, Value) or x.detach().item() > 0) else 0 * g,)
+    )
+    def half_square(xp: Any, x: Any) -> Any:
+        return xp.where(x > 0, x * x, 0 * x)
+
+    assert grad(grad(half_square))(3.0) == 2.0
+    x = Value(3.0)
+    y = half_square(x * 1.0)
+    y.register_hook(lambda g: seen.append(g.item()))
+    y.backward(create_graph=True)
+    assert (seen, x.grad.item()) == ([1.0], 6.0)
 
 
 def test_44_rule_that_reaches_a_value_by_closure() -> None:
