@@ -47,6 +47,7 @@ _NOT_SAVED = frozenset({"g", "needs", "xp"})
 _FACTS = ("shape", "dtype", "device")
 
 
+@mypyc_attr(native_class=False)  # the conformance kit copies rules, and no pass looks into them
 class Rule:
     """A rule and where each of its parameters comes from.
 

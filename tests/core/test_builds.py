@@ -67,6 +67,12 @@ def test_a_value_can_be_copied_pickled_and_is_an_index() -> None:
     assert isinstance(np.float64(2) * v, Value)
 
 
+def test_rules_can_be_copied() -> None:
+    """The conformance kit puts a spy into a copy."""
+    rule = ops.tanh.vjps[0]
+    assert copy.copy(rule).sources == rule.sources
+
+
 def test_nobody_can_derive_from_value_nor_from_an_intermediate_class() -> None:
     """Ops tell Values by type."""
     with pytest.raises(ArgumentTypeError, match="cannot derive from Value"):
