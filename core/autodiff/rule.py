@@ -103,10 +103,7 @@ class Rule:
 
 
 def _plain_names(rule: Any) -> tuple[str, ...] | None:
-    """Return the parameters of a function that has nothing but positional ones, as most rules are; else None.
-
-    It takes a twentieth of the time of `inspect.signature`, of which loading our own ops would need hundreds.
-    """
+    """Return the parameters of a function with positional ones alone, else None: `inspect.signature` is slow."""
     if type(rule) is not FunctionType or hasattr(rule, "__wrapped__") or hasattr(rule, "__signature__"):
         return None
     code = rule.__code__
