@@ -483,4 +483,4 @@ def joined(op: Any, results: list[Any], level: int, size: int, kept: bool = Fals
     if any(tuple(y.shape) != tuple(first.shape) for y in results):
         shapes = ", ".join(map(str, dict.fromkeys(tuple(y.shape) for y in results)))
         raise ArgumentError(f"vmap: {op.id!r} gives results of different shapes for the examples of a batch: {shapes}")
-    return batch(registry.op("autodiff_ops.stack")(*results, axis=0)[:size], level)
+    return batch(registry.op("autodiff_ops.stack")(*results, axis=0)[:size, ...], level)

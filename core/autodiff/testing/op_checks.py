@@ -8,6 +8,7 @@ from typing import NamedTuple
 from autodiff.testing import gradient_checks as gradients
 from autodiff.testing import hand_checks as hands
 from autodiff.testing import value_checks as values
+from autodiff.testing.batch_checks import check_batching
 from autodiff.testing.c_expressions import check_c_expressions
 from autodiff.testing.case import Case
 
@@ -23,7 +24,7 @@ class Check(NamedTuple):
 
 
 #: In this order, so that the first to fail is the one that says most: writing into an array spoils other checks.
-#: Another transform gets a module of checks and its rows here, batching for one.
+#: Another transform gets a module of checks and its rows here.
 CHECKS: tuple[Check, ...] = (
     Check(values.check_value),
     Check(gradients.check_gradient_flags),
@@ -48,4 +49,5 @@ CHECKS: tuple[Check, ...] = (
     Check(gradients.check_forward, 1, "fwd"),
     Check(gradients.check_forward_second_order, 2, "fwd"),
     Check(gradients.check_forward_third_order, 3, "fwd"),
+    Check(check_batching, 1, "rev"),
 )
