@@ -14,10 +14,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from operator import index
 from typing import Any, NoReturn
 
 from autodiff.backend import Backend
-from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.errors import ArgumentError, ArgumentTypeError, shown
 from autodiff.handles import Handle, unwrap, wrap
 from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.standard import standard
@@ -410,7 +411,15 @@ def _aligned(xs: list[Any], batched: tuple[bool, ...], core: tuple[int, ...] | N
     ]
 
 
-def shifted(axis: Any, ndim: int) -> Any:
+def _is_whole(n: Any) -> bool:
+    try:
+        index(n)
+    except TypeError:
+        return False
+    return True
+
+
+def shifted(axis: Any, ndim: Any) -> Any:
     """Return the axes of one example of `ndim` dimensions in a batch of them; None, which means all, as a tuple.
 
     Examples
@@ -419,12 +428,14 @@ def shifted(axis: Any, ndim: int) -> Any:
     >>> shifted(0, 2), shifted(-1, 2), shifted((1, 0), 2), shifted(None, 2)
     (1, -1, (2, 1), (1, 2))
     """
+    if type(ndim) is not int:
+        raise ArgumentTypeError(f"shifted() takes a number of dimensions second; it was given {shown(ndim)}")
     if axis is None:
         return tuple(range(1, ndim + 1))
-    if isinstance(axis, tuple | list):
+    if isinstance(axis, tuple | list) and not any(isinstance(a, tuple | list) for a in axis):
         return tuple([shifted(a, ndim) for a in axis])
-    if isinstance(axis, bool) or not hasattr(axis, "__index__") or not -ndim <= axis < ndim:
-        raise ArgumentError(f"axis {axis!r} does not exist in {ndim} dimensions")
+    if isinstance(axis, bool | tuple | list) or not _is_whole(axis) or not -ndim <= axis < ndim:
+        raise ArgumentError(f"axis {shown(axis)} does not exist in {ndim} dimensions")
     return axis + 1 if axis >= 0 else axis
 
 

@@ -50,7 +50,10 @@ def spread(prefix: Any, tree: Any) -> list[Any]:
     import optree
 
     flatten(tree)  # registers what dataclasses there are
-    return optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=_NAMESPACE)
+    try:
+        return optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=_NAMESPACE)
+    except RecursionError:
+        raise ArgumentError(f"A {type(prefix).__name__} is nested too deeply, or contains itself") from None
 
 
 def _register(cls: type) -> None:
