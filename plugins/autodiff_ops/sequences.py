@@ -192,9 +192,11 @@ def interp(x: Any, points: Any, values: Any) -> Any:
     index = clip(searchsorted(points, x, side="right"), min=1, max=last)
     right, left = take(points, index), take(points, index - 1)
     above, below = take(values, index), take(values, index - 1)
-    inside = below + (above - below) * ((x - left) / (right - left))
-    y = where(x < points[0], values[0], inside)
-    return where(x > points[last], values[last], y)
+    low, high = x < points[0], x > points[last]
+    # Outside, where x may be infinite, the slope is not multiplied by it.
+    near = where(high, left, where(low, left, x))
+    inside = below + (above - below) * ((near - left) / (right - left))
+    return where(high, values[last], where(low, values[0], inside))
 
 
 @composite(

@@ -60,9 +60,9 @@ def fmod(xp: Any, x1: Any, x2: Any) -> Any:
     >>> autodiff.ops.fmod(-7.0, 4.0).item()
     -3.0
     """
-    # The remainder has the sign of x2, and is moved by x2 where that is not the one of x1.
-    rest = xp.remainder(x1, x2)
-    return xp.where((rest != 0) & ((rest < 0) != (x1 < 0)), rest - x2, rest)
+    # Of positive numbers both remainders are one.
+    rest = xp.remainder(abs(x1), abs(x2))
+    return xp.where(x1 < 0, -rest, rest)
 
 
 @elementwise(partials=(None, None), samples=[Sample((Array((3,), 0.5, 1.0), 0.5)), *binary((-2.0, -0.1))])
