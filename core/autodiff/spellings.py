@@ -37,17 +37,17 @@ def stack(arrays: Any, axis: int = 0, out: Any = None, **rest: Any) -> Any:
     return _op("stack")(*arrays, axis=axis)
 
 
-def hstack(tup: Any, *, dtype: Any = None, **rest: Any) -> Any:
+def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """``numpy.hstack``: joined along the second axis, vectors along their only one."""
-    refuse_options("hstack", **rest)
+    refuse_options("hstack", casting=None if casting == "same_kind" else casting)
     arrays = [ravel(a) if len(_shape(a)) == 0 else a for a in tup]
     joined = _op("concat")(*arrays, axis=min(1, len(_shape(arrays[0])) - 1))
     return joined if dtype is None else standard.astype(joined, dtype=dtype)
 
 
-def vstack(tup: Any, *, dtype: Any = None, **rest: Any) -> Any:
+def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """``numpy.vstack``: joined along the first axis, vectors as rows."""
-    refuse_options("vstack", **rest)
+    refuse_options("vstack", casting=None if casting == "same_kind" else casting)
     joined = _op("concat")(*[standard.reshape(a, shape=(1, -1)) if len(_shape(a)) < 2 else a for a in tup])
     return joined if dtype is None else standard.astype(joined, dtype=dtype)
 

@@ -126,8 +126,13 @@ def drops_to_raw_arrays(g, x, xp):
     return g * (2 * x)
 
 
+def detaches_its_input(g, x):
+    """A rule that takes its input for a constant."""
+    return 2 * g * (x.detach() if hasattr(x, "detach") else x)
+
+
 def leaves_the_graph(g, x, xp):
-    return 2 * g.data * x.data if isinstance(g, Value) else 2 * g * x
+    return 2 * g.detach().data * x.detach().data if isinstance(g, Value) else 2 * g * x
 
 
 def remembers_the_last_input(xp, x):
@@ -220,7 +225,8 @@ FAULTS = {
         op_of(sorts_its_attribute, kind=primitive, vjps=(spreads,), samples=[sample((2, 3), axes=[1, 0])]),
         "wrote into an attribute",
     ),
-    "drops to raw arrays": (op_of(lambda xp, x: x * x, vjps=(drops_to_raw_arrays,)), "check_second_order"),
+    "drops to raw arrays": (op_of(lambda xp, x: x * x, vjps=(drops_to_raw_arrays,)), "asked for value.data"),
+    "detaches its input": (op_of(lambda xp, x: x * x, vjps=(detaches_its_input,)), "check_second_order"),
     "leaves the graph": (op_of(lambda xp, x: x * x, vjps=(leaves_the_graph,)), "it left the graph"),
     "state between calls": (
         op_of(remembers_the_last_input, vjps=(rule_of_the_last_input,)), "two calls that overlap",
