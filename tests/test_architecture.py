@@ -48,7 +48,7 @@ ARROWS = {
     "seeds": "batches graph registry value",
     "inspection": "debugging graph modes registry rule value",
     "projection": "batches broadcasting graph levels registry rule standard value",
-    "leaves": "graph inspection modes registry value",
+    "leaves": "graph inspection modes registry replacing value",
     "drawing": "graph value",
     "devices": "registry value",
     "backward": "batch_rules devices graph inspection leaves modes projection registry rule seeds value",
@@ -68,7 +68,7 @@ ARROWS = {
     "fft": "refusals registry spellings value",
     "numpy": "arranging backend batches broadcasting creation fft linalg refusals registry spellings standard value",
     "plugins": "hookspecs registry",
-    "extend": "backend batches broadcasting declarations hookspecs op registry samples",
+    "extend": "backend batches broadcasting declarations hookspecs leaves op registry samples",
     "__init__": "backward batch_rules batches broadcasting checkpointing custom derivatives drawing handles levels modes"
     " numpy ops plugins registry standard transforms value vectorizing",
 }

@@ -12,7 +12,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Any
@@ -108,8 +109,13 @@ class ArrayAPIBackend(Backend):
             return array
         from array_api_compat import to_device
 
-        try:
+        with self._asking_for(device):
             return to_device(array, self.device_named(device))
+
+    @contextmanager
+    def _asking_for(self, device: str) -> Iterator[None]:
+        try:
+            yield
         except (TypeError, ValueError, RuntimeError) as exc:
             raise ArgumentTypeError(f"The backend {self.name!r} has no device {device!r}: {exc}") from exc
 
@@ -168,7 +174,10 @@ class ArrayAPIBackend(Backend):
         if self.recognises(type(obj)):
             array = obj if wanted in (None, obj.dtype) else self.xp.astype(obj, wanted)
             return self.to_device(array, device)
-        where = self.placed() if device is None else {"device": self.device_named(device)}
+        where = self.placed()
+        if device is not None:
+            with self._asking_for(device):
+                where = {"device": self.device_named(device)}
         try:
             host = np.asarray(obj)
             if isinstance(obj, int | float | list | tuple) and host.dtype.kind in "iu":

@@ -10,7 +10,7 @@ from typing import Any
 
 import cupy
 
-__all__ = ["elementwise", "mean_of"]
+__all__ = ["elementwise", "mean_of", "several"]
 
 _WIDENED = """
 template <typename U> struct widened { typedef U type; };
@@ -27,6 +27,23 @@ def elementwise(name: str, parameters: str, expression: str) -> Any:
         ", ".join(f"T _{p}" for p in names),
         "T _result",
         f"typedef widened<T>::type W; {read} _result = static_cast<T>({expression})",
+        f"autodiff_{name}",
+        preamble=_WIDENED,
+    )
+
+
+def several(name: str, arrays: str, numbers: str, results: str, code: str) -> Any:
+    """Return a kernel of real floating arrays of one dtype and of numbers, whose `code` computes `results`.
+
+    All names are of type ``W`` in the code.
+    """
+    reads = [f"const W {p} = static_cast<W>(_{p});" for p in (arrays + " " + numbers).split()]
+    makes = [f"W {p};" for p in results.split()]
+    writes = [f"_{p} = static_cast<T>({p});" for p in results.split()]
+    return cupy.ElementwiseKernel(
+        ", ".join([*(f"T _{p}" for p in arrays.split()), *(f"float64 _{p}" for p in numbers.split())]),
+        ", ".join(f"T _{p}" for p in results.split()),
+        " ".join(["typedef widened<T>::type W;", *reads, *makes, code, *writes]),
         f"autodiff_{name}",
         preamble=_WIDENED,
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import cupy
 
-from autodiff_cupy import fused
+from autodiff_cupy import fused, steps
 from autodiff_cupy.determinism import is_deterministic
 
 __all__ = ["FUSED", "KERNELS", "RULES"]
@@ -166,6 +166,9 @@ FUSED: dict[str, Kernel] = {
     "autodiff_activations.log_softmax": fused.log_softmax,
     "autodiff_nn.layer_norm": fused.layer_norm,
     "autodiff_nn.cross_entropy_with_logits": fused.cross_entropy,
+    "autodiff_nn.sgd_step": steps.sgd_step,
+    "autodiff_nn.momentum_step": steps.momentum_step,
+    "autodiff_nn.adam_step": steps.adam_step,
 }
 
 #: Rules for real numbers in passes that are not recorded, one for each input, naming no more than the op's own.

@@ -9,6 +9,7 @@ from autodiff.broadcasting import broadcast_to
 from autodiff.declarations import Composite, composite, elementwise, linear, primitive
 from autodiff.errors import ArgumentError, ArgumentTypeError, BackendMismatchError
 from autodiff.hookspecs import hookimpl
+from autodiff.leaves import relocate
 from autodiff.op import Op
 from autodiff.registry import ops_of, registry
 from autodiff.samples import Array, Sample, Unsupported, binary, sample, unary
@@ -34,6 +35,7 @@ __all__ = [
     "linear",
     "ops_of",
     "primitive",
+    "relocate",
     "sample",
     "shifted",
     "unary",

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sized
 from sys import getrefcount
 from typing import Any
 
-from autodiff.errors import ArgumentError, ArgumentTypeError, shown
+from autodiff.errors import ArgumentError, ArgumentTypeError, GraphError, shown
 from autodiff.graph import Cell, Edge, Leaf
 from autodiff.modes import NO_GRAD, Switch
 from autodiff.registry import registry
+from autodiff.replacing import unboxed
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["commit", "edge_of", "first_sum", "listed", "of"]
+__all__ = ["commit", "edge_of", "first_sum", "listed", "of", "relocate"]
 
 _lock = threading.RLock()  # gradients of one leaf may arrive from several threads
 
@@ -94,3 +95,23 @@ def of(value: Value) -> Leaf:
     """Return the leaf of `value`, made for an intermediate result that has none."""
     edge: Any = value.retain_grad()._edge
     return edge if type(edge) is Leaf else edge.watch.leaf
+
+
+def relocate(value: Value, array: Any, gradient: Any = None) -> None:
+    """Let a Value that is no intermediate result hold `array`, of any backend, and the raw `gradient`.
+
+    It stays the same handle, with its hooks, and gets a leaf of its own: graphs recorded before end at the old one.
+
+    Raises
+    ------
+    GraphError
+        It is an intermediate result.
+    """
+    before = value._edge
+    if not value.is_leaf:
+        raise GraphError("An intermediate result cannot be relocated; .to(...) makes another one.")
+    value._array = unboxed(array)
+    if type(before) is Leaf:
+        leaf = value._edge = value._new_leaf()
+        leaf.hooks = before.hooks
+        value.grad = gradient

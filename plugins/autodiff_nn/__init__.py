@@ -5,8 +5,8 @@
 >>> model = nn.Sequential(nn.Linear(2, 16), ops.tanh, nn.Linear(16, 1))
 >>> optimizer = nn.Adam(model.parameters(), lr=1e-2)
 
-It is a plugin like anyone else's: it registers the fused ops `linear`, `layer_norm` and `cross_entropy_with_logits`,
-and everything else is written with registered ops, for every backend.
+It is a plugin like anyone else's: it registers the fused ops `linear`, `layer_norm` and `cross_entropy_with_logits`
+and the steps of the optimisers, and everything else is written with registered ops, for every backend.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from autodiff.extend import hookimpl, ops_of
-from autodiff_nn import fused, numpy_kernels  # noqa: F401  # the import gives the fused ops their NumPy kernels
+from autodiff_nn import fused, numpy_kernels, steps  # noqa: F401  # the import gives the fused ops their NumPy kernels
 from autodiff_nn.fused import cross_entropy_with_logits, layer_norm, linear
 
 if TYPE_CHECKING:
@@ -97,6 +97,6 @@ def __dir__() -> list[str]:
 
 @hookimpl
 def register_ops(register: Callable[..., None]) -> None:
-    """Register the fused ops."""
-    for op in ops_of(fused):
+    """Register the fused ops, and the steps of the optimisers."""
+    for op in ops_of(fused, steps):
         register(op)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 from autodiff import Value
-from autodiff.extend import ArgumentError, ArgumentTypeError, backend_of
-from autodiff_nn.checks import brief, mapping
+from autodiff.extend import ArgumentError, ArgumentTypeError, backend_of, relocate
+from autodiff_nn.checks import brief, mapping, raw
+from autodiff_ops.conversion import to
 
 __all__ = ["LoadReport", "Module", "functional_call", "tree"]
 
@@ -192,6 +193,35 @@ class Module:
         """Forget the gradients of all parameters: ``grad`` is None again."""
         for parameter in self.parameters():
             parameter.zero_grad()
+
+    def to(self, device: str) -> Self:
+        """Move all parameters and buffers to a backend or device, ``"cupy"``, ``"cupy:1"``; return the module.
+
+        Each parameter stays the same Value, so that optimisers made before go on with it, and its gradient moves
+        along. Graphs that were recorded before lead to where it was: their gradients do not arrive any more.
+
+        Raises
+        ------
+        UnknownBackendError, BackendUnavailableError, ArgumentTypeError
+            There is no such backend or device; nothing is moved then.
+
+        Examples
+        --------
+        >>> import autodiff_nn as nn
+        >>> nn.Linear(2, 1).to("numpy").weight.backend
+        'numpy'
+        """
+        parameters = {id(value): value for _, _, _, value in self._places("", "parameter")}
+        moved = [(value, to(value.data, device=device)) for value in parameters.values()]
+        gradients = [
+            None if value.grad is None else to(raw(value.grad), device=device) for value in parameters.values()
+        ]
+        buffers = [(owner, name, to(array, device=device)) for _, owner, name, array in self._places("", "buffer")]
+        for (value, array), gradient in zip(moved, gradients, strict=True):
+            relocate(value, array, gradient)
+        for owner, name, array in buffers:
+            setattr(owner, name, array)
+        return self
 
     # ---- state ----------------------------------------------------------------------------------------------
 

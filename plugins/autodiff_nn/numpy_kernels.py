@@ -8,6 +8,7 @@ import numpy as np
 
 from autodiff_nn import fused
 from autodiff_nn.fused import cross_entropy_with_logits, layer_norm, linear
+from autodiff_nn.steps import adam_factors, adam_step, momentum_step
 from autodiff_numpy.blocks import in_blocks, rows
 from autodiff_numpy.reductions import total as lane_sums
 
@@ -209,3 +210,68 @@ def _cross_entropy_rule(g: Any, x: Any, target: Any, total: Any, axis: int) -> A
 linear.vjp_kernel("numpy")((_linear_rule_x, _linear_rule_weight, _linear_rule_bias))
 layer_norm.vjp_kernel("numpy")((_layer_norm_rule_x, _layer_norm_rule_weight, _layer_norm_rule_bias))
 cross_entropy_with_logits.vjp_kernel("numpy")((_cross_entropy_rule, None))
+
+
+# ---- steps of optimisers -------------------------------------------------------------------------------------
+
+
+def _by_blocks(compute: Any, outputs: int, *arrays: Any) -> tuple[Any, ...]:
+    """Return `outputs` new arrays, which ``compute(outs, ins)`` fills block by block; all arrays are of one shape."""
+    made = tuple(np.empty(arrays[0].shape, arrays[0].dtype) for _ in range(outputs))
+    outs, ins = [a.reshape(-1) for a in made], [np.ascontiguousarray(a).reshape(-1) for a in arrays]
+    in_blocks(lambda block: compute([a[block] for a in outs], [a[block] for a in ins]), rows(arrays[0].size, 1))
+    return made
+
+
+def _is_plain(*arrays: Any) -> bool:
+    return _is_fast(*arrays) and len({a.shape for a in arrays}) == 1
+
+
+@momentum_step.kernel("numpy")
+def _momentum_step(x: Any, g: Any, velocity: Any, **options: Any) -> Any:
+    if not _is_plain(x, g, velocity):
+        return momentum_step.function(np, x, g, velocity, **options)
+    lr, momentum, decay = options["lr"], options["momentum"], options["weight_decay"]
+
+    def compute(outs: Any, ins: Any) -> None:
+        (out, new), (x, g, velocity) = outs, ins
+        g = g + decay * x if decay else g
+        np.multiply(velocity, momentum, new)
+        new += g if options["dampening"] == 0 else (1 - options["dampening"]) * g
+        if options["nesterov"]:
+            np.multiply(new, momentum, out)
+            out += g
+            out *= lr
+        else:
+            np.multiply(new, lr, out)
+        np.subtract(x, out, out)
+
+    return _by_blocks(compute, 2, x, g, velocity)
+
+
+@adam_step.kernel("numpy")
+def _adam_step(x: Any, g: Any, mean: Any, square: Any, **options: Any) -> Any:
+    if not _is_plain(x, g, mean, square):
+        return adam_step.function(np, x, g, mean, square, **options)
+    (keep, keep_square), decay, lr = options["betas"], options["weight_decay"], options["lr"]
+    scale, correction = adam_factors(options["step"], lr, options["betas"])
+
+    def compute(outs: Any, ins: Any) -> None:
+        (out, new, new_square), (x, g, mean, square) = outs, ins
+        if decay and not options["decoupled"]:
+            g = g + decay * x
+        part = g * (1 - keep)
+        np.multiply(mean, keep, new)
+        new += part
+        np.multiply(g, g, part)
+        part *= 1 - keep_square
+        np.multiply(square, keep_square, new_square)
+        new_square += part
+        np.sqrt(new_square, part)
+        part *= correction
+        part += options["eps"]
+        np.divide(new, part, part)
+        part *= scale
+        np.subtract(x * (1 - lr * decay) if decay and options["decoupled"] else x, part, out)
+
+    return _by_blocks(compute, 3, x, g, mean, square)

@@ -8,6 +8,7 @@ from typing import Any
 from autodiff import Value
 from autodiff.extend import ArgumentError, ArgumentTypeError
 from autodiff_nn.checks import backend, brief, mapping, number, one_number, parameter, raw, told
+from autodiff_nn.steps import adam_step, momentum_step, sgd_step
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm", "clip_grad_value"]
 
@@ -81,7 +82,14 @@ class Optimizer:
                 state = next(states)
                 g = p.grad
                 if g is not None:
+                    self._follow(p, state)
                     p.data = self._moved(p.data, raw(g), group, state)
+
+    def _follow(self, p: Value, state: dict[str, Any]) -> None:
+        """Move what is remembered of a parameter to where it is: it may have moved since the last step."""
+        for name, entry in state.items():
+            if name != "step" and (backend(entry) is not backend(p) or backend(p).device(entry) != p.device):
+                state[name] = _like(entry, p.data)
 
     def _moved(self, x: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> Any:
         """Return the new numbers of a parameter; may write into `state` alone."""
@@ -149,7 +157,7 @@ def _like(entry: Any, x: Any) -> Any:
     """Return a copy of an array, with the backend and the dtype of `x`."""
     own, theirs = backend(x), backend(entry)
     entry = raw(entry) if theirs is own else own.asarray(theirs.to_numpy(raw(entry)))
-    return own.fresh(own.astype(entry, x.dtype))
+    return own.fresh(own.to_device(own.astype(entry, x.dtype), own.device(x)))
 
 
 class SGD(Optimizer):
@@ -210,18 +218,14 @@ class SGD(Optimizer):
             raise ArgumentError(f"{where}: nesterov=True needs a momentum, and no dampening")
 
     def _moved(self, x: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> Any:
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * x
-        if group["momentum"]:
-            v = state.get("momentum")
-            if v is None:
-                v = backend(g).fresh(g)
-            else:
-                v *= group["momentum"]
-                v += g if group["dampening"] == 0 else (1 - group["dampening"]) * g
-            state["momentum"] = v
-            g = g + group["momentum"] * v if group["nesterov"] else v
-        return x - group["lr"] * g
+        options = {name: group[name] for name in ("lr", "weight_decay")}
+        if not group["momentum"]:
+            return sgd_step(x, g, **options)
+        dampening = group["dampening"] if state else 0.0  # the first velocity is the gradient
+        velocity = state["momentum"] if state else backend(x).xp.zeros_like(x)
+        options |= {"momentum": group["momentum"], "dampening": dampening, "nesterov": group["nesterov"]}
+        x, state["momentum"] = momentum_step(x, g, velocity, **options)
+        return x
 
 
 class Adam(Optimizer):
@@ -281,30 +285,15 @@ class Adam(Optimizer):
                 raise ArgumentTypeError(f"{where} trains real parameters; it was given one of dtype {p.dtype}")
 
     def _moved(self, x: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> Any:
-        lr, (keep, keep_square), decay = group["lr"], group["betas"], group["weight_decay"]
-        xp = backend(x).xp
-        if decay and self._decoupled:
-            x = x * (1 - lr * decay)
-        elif decay:
-            g = g + decay * x
         if not state:
+            xp = backend(x).xp
             state.update(step=0, mean=xp.zeros_like(x), square=xp.zeros_like(x))
         state["step"] += 1
-        mean, square = state["mean"], state["square"]
-        # In place where the array is ours: a parameter may be large.
-        mean *= keep
-        mean += (1 - keep) * g
-        square *= keep_square
-        g = g * g
-        g *= 1 - keep_square
-        square += g
-        state["mean"], state["square"] = mean, square
-        step = xp.sqrt(square)
-        step *= (1 - keep_square ** state["step"]) ** -0.5
-        step += group["eps"]
-        step = mean / step
-        step *= lr / (1 - keep ** state["step"])
-        return x - step
+        options = {name: group[name] for name in ("lr", "betas", "eps", "weight_decay")}
+        x, state["mean"], state["square"] = adam_step(
+            x, g, state["mean"], state["square"], step=state["step"], decoupled=self._decoupled, **options
+        )
+        return x
 
 
 class AdamW(Adam):

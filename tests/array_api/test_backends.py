@@ -130,8 +130,9 @@ def test_mixing_devices_names_both():
 
 def test_a_device_that_is_not_there():
     """The error names backend and device."""
-    with pytest.raises(ArgumentTypeError, match=r"'strict' has no device 'moon'|no device"):
-        Value(strict_array([1.0])).to("strict:moon")
+    for value in (Value(strict_array([1.0])), Value(1.0)):
+        with pytest.raises(ArgumentTypeError, match="'strict' has no device 'moon'"):
+            value.to("strict:moon")
 
 
 def test_numbers_and_lists_go_home():

@@ -11,6 +11,7 @@ from strict_backend import Array, StrictBackend
 
 import autodiff_nn as nn
 from autodiff import Value, ops
+from autodiff.errors import ArgumentTypeError
 from autodiff.registry import registry
 
 
@@ -84,6 +85,43 @@ def test_momentum_is_that_on_numpy():
 
     for key, array in expected.items():
         np.testing.assert_allclose(actual[key], array, rtol=1e-7, atol=1e-10, err_msg=key)
+
+
+def test_a_module_moves_with_its_optimiser():
+    """Trained for a step, moved, and trained on: the numbers are those of training on one backend."""
+
+    def train(moves):
+        model = nn.Sequential(nn.Linear(3, 4, generator=0), nn.BatchNorm1d(4), nn.Linear(4, 2, generator=1))
+        first = next(model.parameters())
+        optimizer = nn.Adam(model.parameters())
+        for i, device in enumerate(moves):
+            assert model.to(device) is model
+            assert next(model.parameters()) is first
+            optimizer.step()  # with the gradient that moved along
+            x = np.random.default_rng(i).normal(size=(5, 3))
+            x = Value(x).to(device).data
+            optimizer.zero_grad()
+            (model(Value(x, requires_grad=False)) ** 2).mean().backward()
+        optimizer.step()
+        return first, {name: on_numpy(array) for name, array in model.state_dict().items()}
+
+    def on_numpy(array):
+        return registry.backend_of(type(array)).to_numpy(array)
+
+    _, expected = train(["numpy"] * 4)
+    first, actual = train(["numpy", "strict", "strict:device2", "strict:device1"])
+    assert (first.backend, first.device, type(first.grad)) == ("strict", "device1", Array)
+    assert list(expected) == list(actual)
+    for key, array in expected.items():
+        np.testing.assert_allclose(actual[key], array, rtol=1e-7, atol=1e-10, err_msg=key)
+
+
+def test_a_move_that_fails_moves_nothing():
+    """An unknown device is an error, and the module is where it was."""
+    layer = nn.Linear(2, 1)
+    with pytest.raises(ArgumentTypeError, match="moon"):
+        layer.to("strict:moon")
+    assert (layer.weight.backend, layer.bias.backend) == ("numpy", "numpy")
 
 
 def test_a_state_may_come_from_another_backend():
