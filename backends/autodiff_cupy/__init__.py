@@ -160,6 +160,13 @@ class CupyBackend(Backend):
         for i in range(devices.count()):
             self.xp.cuda.Device(i).synchronize()
 
+    def facts(self) -> dict[str, str]:
+        runtime = self.xp.cuda.runtime
+        names = [runtime.getDeviceProperties(i) for i in range(runtime.getDeviceCount())]
+        devices = ", ".join(f"{p['name'].decode()} (sm_{p['major']}{p['minor']})" for p in names)
+        versions = f"CUDA runtime {runtime.runtimeGetVersion()}, driver {runtime.driverGetVersion()}"
+        return {"CuPy": f"{self.xp.__version__}, {versions}", "devices": devices}
+
     def copy_generator(self, generator: Any) -> Any:
         if not self._loaded() or not isinstance(generator, self.xp.random.Generator):
             return None

@@ -211,6 +211,10 @@ class Backend(ABC):
         """
         return None
 
+    def facts(self) -> dict[str, str]:
+        """Return what a report says of this backend where it runs: versions, devices."""
+        return {self.name: str(getattr(self.xp, "__version__", "unknown version"))}
+
     def silence(self) -> None:  # noqa: B027  # most libraries warn of nothing: they need no override
         """Silence floating-point warnings in the current context, where rules run.
 

@@ -3,9 +3,10 @@
 - ``autodiff plugins``: every plugin, what it brought or why it failed, and the backends.
 - ``autodiff ops [NAME]``: every op, or all about one.
 - ``autodiff bench``: how long each op takes, forward and backward; saved, and compared.
+- ``autodiff selftest``: the conformance kit on a backend, as it is installed here, and a report of it.
 - ``autodiff demo``: train a classifier of hand-written digits and write pictures and a checkpoint.
 
-Exit codes: 0, 1 if the demo's gradient check fails, 2 for what cannot be done as asked, 130 after Ctrl-C.
+Exit codes: 0, 1 if the demo's gradient check or a selftest fails, 2 for what cannot be done as asked, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ def _run(args: argparse.Namespace) -> int:
             save=args.save,
             compare=args.compare,
         )
+    if args.command == "selftest":
+        from autodiff_cli import selftest
+
+        return selftest.run(backend=args.backend, names=args.op, full=args.full, dtypes=args.dtype)
     from autodiff_cli import tables
 
     if args.command == "plugins":
@@ -92,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--rounds", type=_whole(3), default=9, metavar="N", help="turns of each op (default: 9)")
     bench.add_argument("--save", type=Path, metavar="FILE", help="write the figures to this file, as JSON")
     bench.add_argument("--compare", type=Path, metavar="FILE", help="compare with the figures that this file has")
+    selftest = commands.add_parser("selftest", help="check every op on a backend, and print a report")
+    selftest.add_argument("--backend", default="numpy", metavar="NAME", help="which (default: numpy)")
+    selftest.add_argument(
+        "--op", action="append", default=[], metavar="NAME", help="this op; may be given several times"
+    )
+    selftest.add_argument("--dtype", action="append", default=[], metavar="NAME", help="in this dtype; likewise")
+    selftest.add_argument("--full", action="store_true", help="on all samples, not on one of each kind of numbers")
     demo = commands.add_parser("demo", help="train a classifier of hand-written digits")
     demo.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="seed of weights and batches (default: 0)")
     demo.add_argument("--epochs", type=_whole(1), default=60, metavar="N", help="passes over the data (default: 60)")

@@ -1,0 +1,49 @@
+"""``autodiff selftest``: the kit from the command line, and a report to paste."""
+
+from __future__ import annotations
+
+from processes import command
+
+BROKEN = """
+from autodiff.extend import elementwise, hookimpl, unary
+
+@elementwise(partials=(lambda x: 2.5 * x,), samples=unary())
+def badly_squared(xp, x):
+    return x * x
+
+@hookimpl
+def register_ops(register):
+    register(badly_squared)
+"""
+
+
+def test_a_backend_that_does_what_it_should():
+    """The report names versions, what ran, and that all passed; progress is not in it."""
+    done = command("selftest", "--op", "tanh", "--op", "matmul", "--dtype", "float64")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("## autodiff selftest: numpy\n")
+    assert "- numpy: 2." in done.stdout
+    assert "- 2 ops on one sample of each kind of numbers, dtypes: float64;" in done.stdout
+    assert "**all passed**" in done.stdout
+    assert "2/2 autodiff_activations" not in done.stdout
+
+
+def test_an_op_that_fails_is_in_the_report(tmp_path):
+    """The exit code is 1, and the failure is told with the line that repeats it."""
+    (tmp_path / "broken_plugin.py").write_text(BROKEN)
+    info = tmp_path / "broken_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[autodiff]\nbroken = broken_plugin\n")
+    done = command("selftest", "--op", "badly_squared", "--op", "tanh", path=tmp_path)
+    assert done.returncode == 1
+    assert "**1 failed**" in done.stdout
+    assert "<summary>broken_plugin.badly_squared</summary>" in done.stdout
+    assert "reproduce" in done.stdout
+
+
+def test_a_backend_that_cannot_run_says_why():
+    """Exit code 2, and the backend's own words."""
+    done = command("selftest", "--backend", "no-such-backend")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "There is no backend 'no-such-backend'" in done.stderr
