@@ -228,7 +228,7 @@ class _Switch:
     def __init__(self, backend: ArrayAPIBackend) -> None:
         self._backend = backend
 
-    def __call__(self, array: Any) -> None:
+    def __call__(self, array: Any, stream: Any, *, keep: bool) -> None:
         if self._backend.recognises(type(array)):
             self._backend._current.set(array.device)
 

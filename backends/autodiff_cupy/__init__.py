@@ -27,6 +27,7 @@ class CupyBackend(Backend):
 
     name = "cupy"
     follows_standard = False
+    has_streams = True
     install = "pip install 'autodiff-toolkit[cuda13]' or [cuda12], and an NVIDIA driver"
 
     def recognises(self, array_type: type) -> bool:
@@ -50,6 +51,8 @@ class CupyBackend(Backend):
         return None
 
     def asarray(self, obj: Any, *, dtype: Any = None, device: str | None = None) -> Any:
+        if not isinstance(obj, self.xp.ndarray) and _is_on_cuda(obj):
+            obj = self.xp.asarray(obj) if hasattr(obj, "__cuda_array_interface__") else self.xp.from_dlpack(obj)
         if not isinstance(obj, self.xp.ndarray) and not hasattr(obj, "__array_interface__"):
             # Numbers and lists follow the default backend's conversion, then move.
             import numpy as np
@@ -111,7 +114,12 @@ class CupyBackend(Backend):
             return None
         from autodiff_cupy import devices
 
-        return devices.Switch() if devices.count() > 1 else None
+        return devices.Switch() if devices.count() > 1 or devices.streams_matter() else None
+
+    def stream(self, array: Any) -> Any:
+        from autodiff_cupy import devices
+
+        return devices.current_stream(array)
 
     def rule_types(self) -> tuple[type, ...]:
         return (self.xp.ndarray,) if self._loaded() else ()
@@ -180,6 +188,16 @@ class CupyBackend(Backend):
     def has_nan(self, array: Any) -> bool:
         with array.device:
             return bool(self.xp.isnan(array).any())
+
+
+def _is_on_cuda(obj: Any) -> bool:
+    """Tell whether another library's array lies in the memory of a CUDA device, whence it need not be copied."""
+    if hasattr(obj, "__cuda_array_interface__"):
+        return True
+    return hasattr(obj, "__dlpack_device__") and int(obj.__dlpack_device__()[0]) == _DLPACK_CUDA
+
+
+_DLPACK_CUDA = 2
 
 
 @hookimpl

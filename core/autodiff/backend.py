@@ -42,6 +42,8 @@ class Backend(ABC):
     unsupported: tuple[Unsupported, ...] = ()
     #: Whether arrays can be written to; where not, nobody can spoil a gradient.
     writable: bool = True
+    #: Whether work is queued on streams, of which nodes are to remember theirs.
+    has_streams: bool = False
     #: Types of immutable 0-d results that the library returns in place of arrays (NumPy's scalars).
     #: They may stay inside graphs; the user is always handed the 0-d array that `box` makes of them.
     scalar_types: tuple[type, ...] = ()
@@ -105,12 +107,17 @@ class Backend(ABC):
             raise ArgumentTypeError(f"The backend {self.name!r} has no device {device!r}: {exc}") from exc
 
     def switch(self) -> Any:
-        """Return what a pass follows devices with, or None where there is nothing to switch.
+        """Return what a pass follows devices and streams with, or None where there is nothing to switch.
 
-        Called with any array, it makes the device of one of this backend the library's current one; its
-        ``restore()`` goes back to the one that was current at the start. Only libraries that compute on a current
-        device, and find several, have one.
+        Called as ``switch(array, stream, keep=False)`` with any array, it makes the device of one of this backend the
+        library's current one, and `stream`, which is what `stream` returned, the current stream there; with `keep`
+        the stream stays. What was queued before is waited for by the device. ``restore()`` goes back to the device
+        and the streams that were current at the start.
         """
+        return None
+
+    def stream(self, array: Any) -> Any:
+        """Return the stream that is current where `array` is, None if it is the default one."""
         return None
 
     def beside(self, array: Any, like: Any) -> Any:

@@ -67,7 +67,7 @@ def _pull_back(
             if g is None:  # no path from the roots, or none through which anything flows
                 continue
             if follow is not None:
-                follow(g)
+                follow(g, node)
             plan: Plan = in_batch(node.plan) if batch else node.plan
             edges = (node.edge1, node.edge2) + node.more  # noqa: RUF005  # see `schedule`
             saved = node.saved
@@ -123,7 +123,7 @@ def _pull_back(
                     summed.add(edge)
         inspection.run_leaf_hooks(cotangents)
     except BaseException as exc:
-        inspection.explain(exc, node, saved)
+        inspection.explain(exc, node, saved, order)
         if not retain:  # part of the graph is freed: the next error names the cause
             spend(order, live, exc)
         raise

@@ -33,7 +33,7 @@ def unary(op: Callee, a: Any) -> Any:
     try:
         y = kernel(x)
     except Exception as exc:
-        refuse(op, exc, (x,), {})
+        refuse(op, exc, (x,), {}, (a,))
     edge = a._edge
     plan: Plan | None = op._short_plans[1]
     if edge is None or plan is None or mode() & _SPECIAL:
@@ -67,7 +67,7 @@ def binary(op: Callee, a: Any, b: Any) -> Any:
     try:
         y = kernel(x1, x2)
     except Exception as exc:
-        refuse(op, exc, (x1, x2), {})
+        refuse(op, exc, (x1, x2), {}, (a, b))
     if edge1 is None and edge2 is None:
         return wrap(y, None) if isinstance(a, Handle) or isinstance(b, Handle) else y
     plan: Plan | None = op._short_plans[1 if edge2 is None else 2 if edge1 is None else 3]

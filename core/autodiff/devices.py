@@ -1,9 +1,13 @@
-"""A pass runs where its arrays are: the current device follows the cotangent, where a library has such a thing."""
+"""A pass runs where its forward pass ran: on the device of the cotangent and the stream of the node.
+
+Only for libraries that have a current device, or a current stream.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from autodiff.graph import Node
 from autodiff.registry import registry
 from autodiff.value import Value
 
@@ -11,7 +15,10 @@ __all__ = ["Follow", "following"]
 
 
 class Follow:
-    """Makes the device of what it is called with the current one: an array, a Value, or several of them."""
+    """Makes the device of what it is called with the current one, and the stream of the node, if there is one.
+
+    It is called with an array, a Value, or several of them.
+    """
 
     __slots__ = ("_switches",)
 
@@ -25,12 +32,13 @@ class Follow:
         for switch in self._switches:
             switch.restore()
 
-    def __call__(self, g: Any) -> None:
+    def __call__(self, g: Any, node: Node | None = None) -> None:
         if type(g) is tuple or type(g) is list:
             g = next((part for part in g if part is not None), None)
         array = g._array if type(g) is Value else g
+        stream = None if node is None or node.watch is None else node.watch.stream
         for switch in self._switches:
-            switch(array)
+            switch(array, stream, keep=node is None)
 
 
 def following() -> Follow:

@@ -58,7 +58,7 @@ def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool, fo
         if all(t is None for t in ts):  # a rule before it said that nothing flows
             continue
         if follow is not None:
-            follow(ts)
+            follow(ts, node)
         if plan is SELECT:
             t = None if ts[0] is None else ts[0][node.saved]
         else:

@@ -134,15 +134,16 @@ def make_node(plan: Any, edges: tuple[Any, ...], saved: Any, shape: Any, dtype: 
 
 
 class Watch:
-    """What somebody wants to know of a node: its gradient, a hook on it, the line that made it."""
+    """What somebody wants to know of a node: its gradient, a hook on it, the line that made it, its stream."""
 
-    __slots__ = ("fingerprint", "hooks", "leaf", "line")
+    __slots__ = ("fingerprint", "hooks", "leaf", "line", "stream")
 
     def __init__(self) -> None:
         self.leaf: Leaf | None = None
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
         self.line: str | None = None
         self.fingerprint: Any = None
+        self.stream: Any = None  # of its library, where that is not the default one
 
 
 _by_seq = attrgetter("seq")

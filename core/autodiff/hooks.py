@@ -9,7 +9,7 @@ from typing import Any
 from autodiff.errors import ArgumentTypeError, shown
 from autodiff.graph import Leaf, Node, Watch
 
-__all__ = ["Hook", "attach", "watch"]
+__all__ = ["Hook", "attach", "remember_stream", "watch"]
 
 
 _keys = count()  # not the id of the handle, which the next one may get again
@@ -51,3 +51,9 @@ def attach(edge: Any, function: Any) -> Hook:
     if not callable(function):
         raise ArgumentTypeError(f"register_hook() takes a function of the gradient; it was given {shown(function, 80)}")
     return Hook(edge if type(edge) is Leaf else watch(edge), function)
+
+
+def remember_stream(node: Node, stream: Any) -> None:
+    """Note the stream on which a node's op was run; None is the default one, of which nothing need be noted."""
+    if stream is not None:
+        watch(node).stream = stream

@@ -8,6 +8,7 @@ from typing import Any
 from autodiff.debugging import fingerprint
 from autodiff.errors import ArgumentError, GraphError, RuleError
 from autodiff.graph import Edge, Leaf, Node, Spent, Watch
+from autodiff.holding import tell
 from autodiff.modes import in_rule
 from autodiff.registry import registry
 from autodiff.rule import nothing, same
@@ -111,8 +112,12 @@ def _has_nan(item: Any) -> bool:
     return own is not None and own.has_nan(raw)
 
 
-def explain(exc: BaseException, node: Node | None, saved: Any, where: str = "backward pass") -> None:
+def explain(
+    exc: BaseException, node: Node | None, saved: Any, order: list[Node], where: str = "backward pass"
+) -> None:
     """Say which op a pass that failed was at, and, if debug mode recorded it, which line called that op.
+
+    If memory ran out, say what the nodes of the pass that are left hold.
 
     Raises
     ------
@@ -124,6 +129,7 @@ def explain(exc: BaseException, node: Node | None, saved: Any, where: str = "bac
         return
     if type(saved) is Spent:
         raise saved.error(node) from exc
+    tell(exc, order)
     op = node.plan.op
     text = f"in the {where} of {op.id!r} (plugin {op.plugin!r}), output shape {node.shape} {node.dtype}"
     line = node.watch.line if node.watch is not None else None

@@ -26,6 +26,7 @@ from autodiff.errors import (
 )
 from autodiff.graph import make_node
 from autodiff.handles import Callee, unwrap, wrap
+from autodiff.hooks import remember_stream
 from autodiff.modes import DEBUG, FORWARD, NO_GRAD, REPLAY, mode
 from autodiff.refusals import refuse
 from autodiff.registry import PYTHON_SCALARS, registry
@@ -135,7 +136,7 @@ class Op(Callee):
         try:
             y = kernel(*xs, **attrs)
         except Exception as exc:
-            refuse(self, exc, xs, attrs)
+            refuse(self, exc, xs, attrs, args)
         if self._short:
             self._learn(xs, kernel, y)
         residuals: tuple[Any, ...] = ()
@@ -183,6 +184,8 @@ class Op(Callee):
             plan = in_batch(plan)
         saved = plan.collect(xs, y, residuals, attrs)
         node = make_node(plan, tuple([edges[i] for i in plan.wrt]), saved, y.shape, y.dtype, type(y))
+        if backend.has_streams:
+            remember_stream(node, backend.stream(y))
         if mode() & DEBUG:
             remember(node)
         return wrap(y, node)
@@ -201,6 +204,8 @@ class Op(Callee):
         saved = plan.collect(xs, tuple(ys), residuals, attrs)
         facts = tuple([(y.shape, y.dtype, type(y)) for y in ys])
         node = make_node(plan, tuple([edges[i] for i in plan.wrt]), saved, facts, SEVERAL, tuple)
+        if backend.has_streams:
+            remember_stream(node, backend.stream(ys[0]))
         if mode() & DEBUG:
             remember(node)
         return tuple(
@@ -380,7 +385,7 @@ class Op(Callee):
         """Let the short paths call this kernel for arrays of these types, if it gives them one array to record."""
         backend = registry.backend_of(type(y))
         key = self._key(xs)
-        if key not in self._kernels or backend is None or backend.base is not None:
+        if key not in self._kernels or backend is None or backend.base is not None or backend.has_streams:
             return
         if not self.differentiable or registry.kind(y.dtype, backend) in ("float", "complex"):
             self._quick[key] = kernel

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from autodiff.errors import ArgumentError, ArgumentTypeError, AutodiffError, IndexingError, KernelError, shown
+from autodiff.holding import tell
 
 __all__ = ["AxisArgumentError", "refuse", "spelled"]
 
@@ -32,8 +33,9 @@ _REPLACED = frozenset(
 _STRAY = (AttributeError, KeyError, AssertionError, RecursionError, UnboundLocalError, StopIteration)
 
 
-def refuse(op: Any, exc: Exception, xs: Any, attrs: dict[str, Any]) -> NoReturn:
-    """Raise what the kernel raised, saying which op was given what."""
+def refuse(op: Any, exc: Exception, xs: Any, attrs: dict[str, Any], args: Any = ()) -> NoReturn:
+    """Raise what the kernel raised, saying which op was given what; if memory ran out, what the graph of `args` holds."""
+    tell(exc, [getattr(arg, "_edge", None) for arg in args])
     names = op.inputs + tuple(f"#{i}" for i in range(len(op.inputs), len(xs)))
     _raise(exc, repr(op.id), [*zip(names, xs, strict=False)], attrs, KernelError)
 

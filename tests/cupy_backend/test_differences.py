@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import subprocess
 import sys
@@ -190,3 +191,59 @@ def test_memory_is_released_as_the_pass_goes(cupy, counted):
     with counted() as counts:
         grad(lambda x: (x * x).sum())(x.data)
     assert counts["bytes"] == 0
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_running_out_of_memory_says_what_holds_it(cupy, pooled):
+    """CuPy's own exception, with the ops that hold the most in a note, forward and backward; later all works again."""
+    emulation = sys.modules.get("cuda_on_cpu.emulation")
+    if emulation is None:
+        pytest.skip("only the emulation limits memory")
+    size = 1 << 17  # a megabyte of float64
+    pool = cupy.cuda.MemoryPool()
+    if pooled:
+        cupy.cuda.set_allocator(pool.malloc)
+    error = cupy.cuda.memory.OutOfMemoryError if pooled else cupy.cuda.runtime.CUDARuntimeError
+
+    def used():
+        gc.collect()  # as the pool does before it gives up
+        pool.free_all_blocks()
+        available, total = cupy.cuda.runtime.memGetInfo()
+        return total - available
+
+    x = Value(cupy.ones(size))
+    y = x.tanh().exp().tanh()
+    with emulation.limited_memory(used() + size * 4), pytest.raises(error) as forward:
+        y.sin()
+    z = (y.exp() * y).sum()
+    with emulation.limited_memory(used() + size * 4), pytest.raises(error) as backward:
+        z.backward()
+    notes = [" ".join(caught.value.__notes__) for caught in (forward, backward)]
+    assert "The graph holds 3 MiB for its backward pass: 'autodiff_ops.tanh' 2 MiB in 2 calls" in notes[0]
+    assert "'autodiff_ops.exp' 1 MiB in 1 calls" in notes[0]
+    assert "'autodiff_ops.sin' was given" in notes[0]
+    assert "The graph holds" in notes[1]
+    assert x.grad is None
+    (x * x).sum().backward()
+    assert float(x.grad[0]) == 2.0
+
+
+def test_arrays_of_others_come_in_without_a_copy(cupy):
+    """What has the CUDA array interface, or DLPack on a CUDA device, is taken as it is."""
+    a = cupy.arange(3.0)
+
+    class Interface:
+        __cuda_array_interface__ = a.__cuda_array_interface__
+
+    class Package:
+        def __dlpack__(self, **options):
+            return a.__dlpack__(**options)
+
+        def __dlpack_device__(self):
+            return a.__dlpack_device__()
+
+    for other in (Interface(), Package()):
+        x = Value(other, backend="cupy")
+        assert (type(x.data), x.data.data.ptr) == (cupy.ndarray, a.data.ptr)
+        (x * x).sum().backward()
+        assert x.grad.tolist() == [0.0, 2.0, 4.0]
