@@ -186,6 +186,7 @@ class BatchBackend(Backend):
     def __init__(self, base: Backend) -> None:
         self.base = base
         self.name = base.name
+        self.has_streams = base.has_streams
         self.type: type[Batched] = type("Batched", (Batched,), {"__slots__": (), "__autodiff_backend__": self})
         #: What rules return, so that the pass looks at its levels before it takes it for a cotangent of its edge.
         self.pulled: type[Batched] = type("Pulled", (self.type,), {"__slots__": ()})
@@ -210,6 +211,9 @@ class BatchBackend(Backend):
 
     def device(self, array: Any) -> str:
         return self.base.device(innermost(array))
+
+    def stream(self, array: Any) -> Any:
+        return self.base.stream(innermost(array))
 
     def to_device(self, array: Any, device: str | None) -> Any:
         return self._inside(array, lambda x, own: own.to_device(x, device))

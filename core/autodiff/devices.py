@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from autodiff.batches import innermost
 from autodiff.graph import Node
 from autodiff.registry import registry
+from autodiff.rule import SELECT
 from autodiff.value import Value
 
 __all__ = ["Follow", "following"]
@@ -35,8 +37,9 @@ class Follow:
     def __call__(self, g: Any, node: Node | None = None) -> None:
         if type(g) is tuple or type(g) is list:
             g = next((part for part in g if part is not None), None)
-        array = g._array if type(g) is Value else g
-        stream = None if node is None or node.watch is None else node.watch.stream
+        array = innermost(g._array if type(g) is Value else g)
+        source = node.edge1 if node is not None and node.plan is SELECT else node  # one of its outputs
+        stream = None if source is None or source.watch is None else source.watch.stream
         for switch in self._switches:
             switch(array, stream, keep=node is None)
 

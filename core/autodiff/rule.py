@@ -17,7 +17,6 @@ from autodiff.compiling import mypyc_attr, returns_its_argument
 from autodiff.errors import RegistrationError, RuleError, shown
 from autodiff.graph import Node, make_node
 from autodiff.handles import Handle, wrap
-from autodiff.hooks import remember_stream
 from autodiff.registry import registry
 from autodiff.standard import standard
 
@@ -487,10 +486,7 @@ SELECT = Plan(_Internal("select"), 1, 1)
 
 def select(node: Node, index: int, output: Any) -> Node:
     """Make the edge of one output of a node that has several."""
-    made = make_node(SELECT, (node,), index, output.shape, output.dtype, type(output))
-    if node.watch is not None:
-        remember_stream(made, node.watch.stream)
-    return made
+    return make_node(SELECT, (node,), index, output.shape, output.dtype, type(output))
 
 
 def place(cotangents: dict[Any, Any], node: Node, g: Any) -> None:
