@@ -185,8 +185,7 @@ class BatchBackend(Backend):
 
     def __init__(self, base: Backend) -> None:
         self.base = base
-        self.name = base.name
-        self.has_streams = base.has_streams
+        self.name, self.has_streams = base.name, base.has_streams
         self.type: type[Batched] = type("Batched", (Batched,), {"__slots__": (), "__autodiff_backend__": self})
         #: What rules return, so that the pass looks at its levels before it takes it for a cotangent of its edge.
         self.pulled: type[Batched] = type("Pulled", (self.type,), {"__slots__": ()})

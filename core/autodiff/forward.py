@@ -70,7 +70,7 @@ def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool, fo
                 else:
                     t = plan.push(ts, node.saved, node, False)
             except BaseException as exc:
-                explain(exc, node, None, "forward pass")
+                explain(exc, node, None, order, "forward pass")
                 raise
         if t is not None:
             tangents[node] = t if type(t) is tuple else _fit(t, node, record)

@@ -112,9 +112,7 @@ def _has_nan(item: Any) -> bool:
     return own is not None and own.has_nan(raw)
 
 
-def explain(
-    exc: BaseException, node: Node | None, saved: Any, order: list[Node], where: str = "backward pass"
-) -> None:
+def explain(exc: BaseException, node: Node | None, saved: Any, order: list[Node], where: str = "backward pass") -> None:
     """Say which op a pass that failed was at, and, if debug mode recorded it, which line called that op.
 
     If memory ran out, say what the nodes of the pass that are left hold.
