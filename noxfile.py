@@ -108,7 +108,7 @@ def asv(session: nox.Session) -> None:
     # Earlier commits lack what the benchmarks are made of.
     helpers = session.run("git", "log", "--format=%H", "--", "core/autodiff/testing/asv.py", external=True, silent=True)
     first = str(helpers).split()[-1]
-    chosen = session.posargs or ["--quick", "--steps", "6", "--bench", "overhead|importing|training|derivatives"]
+    chosen = session.posargs or ["--quick", "--steps", "6", "--bench", "overhead|importing"]
     with session.chdir("asv_bench"):
         session.run("asv", "machine", "--yes")
         # 2 means that a benchmark failed on a commit: the pages have a gap there.

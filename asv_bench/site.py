@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-__all__ = ["look", "vendor"]
+__all__ = ["look", "prune", "vendor"]
 
 HTML = Path(__file__).parent / "html"
 
@@ -82,6 +82,16 @@ def vendor(html: Path = HTML) -> None:
     index.write_text(_ELSEWHERE.sub(local, page))
 
 
+def prune(html: Path = HTML) -> list[str]:
+    """Leave out of the pages whatever was measured on none of the commits; return the names of the rest."""
+    path = html / "index.json"
+    index = json.loads(path.read_text())
+    measured = {file.name.removesuffix(".json") for file in (html / "graphs").rglob("*.json")}
+    index["benchmarks"] = {name: entry for name, entry in index["benchmarks"].items() if name in measured}
+    path.write_text(json.dumps(index))
+    return sorted(index["benchmarks"])
+
+
 def _fetch(package: str, path: str, target: Path) -> None:
     """Take one file out of an npm package."""
     npm = shutil.which("npm")
@@ -135,12 +145,19 @@ def _browser() -> Iterator[Any]:
         driver.quit()
 
 
-def look(html: Path = HTML) -> list[str]:
-    """Open the pages, save a picture of each beside them, and return what is wrong."""
-    benchmarks = json.loads((html / "index.json").read_text())["benchmarks"]
-    with_history = [name for name in benchmarks if name.endswith("time_backward") and not name.startswith("operations")]
+def _commits(html: Path, benchmark: str) -> int:
+    """Return on how many commits a benchmark was measured."""
+    summary = html / "graphs" / "summary" / f"{benchmark}.json"
+    return len(json.loads(summary.read_text())) if summary.exists() else 0
+
+
+def look(benchmarks: list[str], html: Path = HTML) -> list[str]:
+    """Open the pages and some graphs, save a picture of each beside them, and return what is wrong."""
     pages = {"grid": "#/", "list": "#/summarylist", "regressions": "#/regressions"}
-    pages |= {f"graph{i}": f"#{name}" for i, name in enumerate(with_history[:3])}
+    for kind in ("time_", "track_"):
+        those = [name for name in benchmarks if name.rpartition(".")[2].startswith(kind)]
+        those.sort(key=partial(_commits, html), reverse=True)
+        pages |= {f"graph-{kind}{i}": f"#{name}" for i, name in enumerate(those[:2])}
     faults = []
     with _served(html) as address, _browser() as driver:
         from selenium.webdriver.support.ui import WebDriverWait
@@ -152,7 +169,7 @@ def look(html: Path = HTML) -> list[str]:
             try:
                 WebDriverWait(driver, 30).until(
                     lambda driver, drawn=drawn: (
-                        driver.execute_script(_COLOURED) > 50
+                        driver.execute_script(_COLOURED) > 20
                         if drawn
                         else len(driver.find_element("tag name", "body").text) > 200
                     )
@@ -170,7 +187,7 @@ def look(html: Path = HTML) -> list[str]:
 def main() -> int:
     """Complete the pages and look at them; return 1 if something is wrong."""
     vendor()
-    faults = look()
+    faults = look(prune())
     print("\n".join(faults) or "the pages load, the graphs are drawn, and there is no error on the console")
     return int(bool(faults))
 
