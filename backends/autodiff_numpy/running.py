@@ -211,11 +211,14 @@ def _take_along_axis_rule(g: Any, x_shape: Any, indices: Any, axis: int) -> Any:
     width = x_shape[-1]
 
     def work(block: slice) -> None:
-        # In double precision, and in the order of the indices.
-        starts = np.arange(len(dxs[block]))[:, None] * width
-        flat = places[block] % width + starts
-        sums = np.bincount(flat.reshape(-1), gs[block].reshape(-1), minlength=dxs[block].size)
-        dxs[block] = sums.reshape(-1, width)
+        part = dxs[block]
+        starts = np.arange(len(part))[:, None] * width
+        flat = places[block] + starts
+        if places[block].min() < 0:
+            flat[places[block] < 0] += width
+        part[...] = 0
+        # In the order of the indices; of one dimension NumPy has a fast loop.
+        np.add.at(part.reshape(-1), flat.reshape(-1), gs[block].reshape(-1))
 
     in_blocks(work, rows(*dxs.shape))
     return dx
