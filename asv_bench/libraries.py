@@ -5,6 +5,7 @@ Each is used as its documentation does: methods where it has them, float64, and 
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from operator import methodcaller
 from typing import Any
@@ -13,7 +14,8 @@ from .benchmarks import Autodiff, Workload
 
 __all__ = ["THREADS", "available"]
 
-THREADS = 2
+#: As many for each; BLAS and autodiff have variables of their own, which `docs/benchmarks.md` names.
+THREADS = int(os.environ.get("PEERS_THREADS", "2"))
 
 
 class Torch:

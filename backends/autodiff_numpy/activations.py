@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff_numpy.blocks import in_parts
 from autodiff_numpy.selection import choose, keep
 
 __all__ = ["KERNELS", "RULES"]
@@ -24,6 +25,14 @@ def _own(t: Any) -> Any:
 
 
 # ---- elementwise -------------------------------------------------------------------------------------------------
+
+
+def _relu_rule(g: Any, y: Any) -> Any:
+    return keep(g, y > 0)
+
+
+def _relu6_rule(g: Any, y: Any) -> Any:
+    return keep(g, (y > 0) & (y < 6))
 
 
 def _sigmoid(x: Any) -> Any:
@@ -197,29 +206,29 @@ def _glu_rule(g: Any, x: Any, axis: int) -> Any:
 _PLUGIN = "autodiff_activations."
 
 KERNELS: dict[str, Function] = {
-    _PLUGIN + "sigmoid": _sigmoid,
-    _PLUGIN + "softplus": _softplus,
-    _PLUGIN + "log_sigmoid": _log_sigmoid,
-    _PLUGIN + "silu": _silu,
-    _PLUGIN + "mish": _mish,
+    _PLUGIN + "sigmoid": in_parts(_sigmoid),
+    _PLUGIN + "softplus": in_parts(_softplus),
+    _PLUGIN + "log_sigmoid": in_parts(_log_sigmoid),
+    _PLUGIN + "silu": in_parts(_silu),
+    _PLUGIN + "mish": in_parts(_mish),
 }
 
 #: One for each input; they name no more than the op's own.
 RULES: dict[str, tuple[Function, ...]] = {
-    _PLUGIN + "relu": (lambda g, y: keep(g, y > 0),),
-    _PLUGIN + "relu6": (lambda g, y: keep(g, (y > 0) & (y < 6)),),
-    _PLUGIN + "leaky_relu": (_leaky_relu_rule,),
-    _PLUGIN + "elu": (_elu_rule,),
-    _PLUGIN + "celu": (_celu_rule,),
-    _PLUGIN + "hard_tanh": (_hard_tanh_rule,),
-    _PLUGIN + "hard_sigmoid": (_hard_sigmoid_rule,),
-    _PLUGIN + "hard_swish": (_hard_swish_rule,),
-    _PLUGIN + "sigmoid": (_sigmoid_rule,),
-    _PLUGIN + "softplus": (_softplus_rule,),
-    _PLUGIN + "log_sigmoid": (_log_sigmoid_rule,),
-    _PLUGIN + "silu": (_silu_rule,),
-    _PLUGIN + "mish": (_mish_rule,),
-    _PLUGIN + "softsign": (_softsign_rule,),
-    _PLUGIN + "tanhshrink": (_tanhshrink_rule,),
+    _PLUGIN + "relu": (in_parts(_relu_rule),),
+    _PLUGIN + "relu6": (in_parts(_relu6_rule),),
+    _PLUGIN + "leaky_relu": (in_parts(_leaky_relu_rule),),
+    _PLUGIN + "elu": (in_parts(_elu_rule),),
+    _PLUGIN + "celu": (in_parts(_celu_rule),),
+    _PLUGIN + "hard_tanh": (in_parts(_hard_tanh_rule),),
+    _PLUGIN + "hard_sigmoid": (in_parts(_hard_sigmoid_rule),),
+    _PLUGIN + "hard_swish": (in_parts(_hard_swish_rule),),
+    _PLUGIN + "sigmoid": (in_parts(_sigmoid_rule),),
+    _PLUGIN + "softplus": (in_parts(_softplus_rule),),
+    _PLUGIN + "log_sigmoid": (in_parts(_log_sigmoid_rule),),
+    _PLUGIN + "silu": (in_parts(_silu_rule),),
+    _PLUGIN + "mish": (in_parts(_mish_rule),),
+    _PLUGIN + "softsign": (in_parts(_softsign_rule),),
+    _PLUGIN + "tanhshrink": (in_parts(_tanhshrink_rule),),
     _PLUGIN + "glu": (_glu_rule,),
 }

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["by_elements", "cut", "in_blocks", "is_large", "lanes", "rows", "threads"]
+__all__ = ["by_elements", "cut", "in_blocks", "in_parts", "is_large", "lanes", "rows", "threads"]
 
 #: From so many elements on an array is worth the trouble.
 LARGE = 131_072
@@ -115,6 +115,25 @@ def by_elements(function: Callable[..., Any], *arrays: Any) -> Any:
     flat = [a.reshape(-1) for a in (result, *arrays)]
     in_blocks(lambda block: function(*(a[block] for a in flat)), rows(result.size, 1))
     return result
+
+
+def in_parts(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function of elements, which keeps shape and dtype, work on large arrays block by block.
+
+    Its arrays come first, all of one shape; what follows them by position, or by keyword, is handed on.
+    """
+
+    @wraps(function)
+    def call(*args: Any, **attrs: Any) -> Any:
+        if args[0].size <= LARGE:
+            return function(*args, **attrs)
+        arrays = [a for a in args if type(a) is np.ndarray]
+        if not is_large(*arrays) or any(a.shape != arrays[0].shape for a in arrays):
+            return function(*args, **attrs)
+        rest = args[len(arrays) :]
+        return by_elements(lambda out, *parts: np.copyto(out, function(*parts, *rest, **attrs)), *arrays)
+
+    return call
 
 
 def rows(count: int, width: int) -> list[slice]:

@@ -11,7 +11,7 @@ import pytest
 import autodiff_nn as nn
 from autodiff import Value, ops
 from autodiff.testing import check_op
-from autodiff_numpy import blocks, reductions, running
+from autodiff_numpy import activations, blocks, reductions, running
 
 _OPS = sorted({*reductions.KERNELS, *reductions.RULES, *running.KERNELS, *running.RULES})
 
@@ -186,3 +186,32 @@ def test_rows_are_summed_accurately() -> None:
 
     np.testing.assert_allclose(ops.sum(x, axis=1), x.astype(np.float64).sum(axis=1), rtol=1e-6)
     np.testing.assert_allclose(ops.sum(x), x.astype(np.float64).sum(), rtol=1e-6)
+
+
+_ELEMENTWISE = sorted(op_id for op_id in {*activations.KERNELS, *activations.RULES} if not op_id.endswith(".glu"))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("op_id", [*_ELEMENTWISE, "autodiff_ops.tanh", "autodiff_ops.erf", "autodiff_activations.gelu"])
+def test_activations_of_large_arrays_are_those_of_small_ones(op_id: str, dtype: Any) -> None:
+    """Bit for bit, in value and gradient, with special numbers among them; attributes are handed on."""
+    op = ops[op_id]
+    x = np.random.default_rng(0).uniform(-8, 8, (500, 400)).astype(dtype)
+    x.reshape(-1)[::1000] = np.resize([0.0, -0.0, np.inf, -np.inf, np.nan, 1e30], 200)
+    attrs = {"alpha": 0.7} if "alpha" in op.attrs else {}
+    seed = np.random.default_rng(1).standard_normal(x.shape).astype(dtype)
+    results = []
+    for parts in ([slice(None)], [slice(i, i + 100) for i in range(0, 500, 100)]):
+        outputs, gradients = [], []
+        for part in parts:
+            v = Value(x[part])
+            with np.errstate(all="ignore"):
+                y = op(v, **attrs)
+            y.backward(seed[part])
+            outputs.append(y.data)
+            gradients.append(v.grad)
+        results.append((np.concatenate(outputs), np.concatenate(gradients)))
+
+    for large, small in zip(*results, strict=True):
+        assert large.dtype == dtype
+        assert np.array_equal(large, small, equal_nan=True)

@@ -35,13 +35,23 @@ _FEW = 512
 
 def in_blocks(function: Callable[..., Any], *arrays: Any) -> Any:
     """Return ``function(*arrays)``, elementwise on NumPy arrays of one shape, computed block by block."""
-    import numpy as np
-
     if arrays[0].size <= _BLOCK:
         return function(*arrays)
+    import numpy as np
+
+    from autodiff_numpy import blocks
+
     flat = [a.reshape(-1) for a in arrays]
-    parts = [function(*[a[i : i + _BLOCK] for a in flat]) for i in range(0, flat[0].size, _BLOCK)]
-    return np.concatenate(parts).reshape(arrays[0].shape)
+    parts = [slice(i, i + _BLOCK) for i in range(0, flat[0].size, _BLOCK)]
+    first = function(*[a[parts[0]] for a in flat])
+    y = np.empty(flat[0].size, first.dtype)
+    y[parts[0]] = first
+
+    def work(part: slice) -> None:
+        y[part] = function(*[a[part] for a in flat])
+
+    blocks.in_blocks(work, parts[1:])
+    return y.reshape(arrays[0].shape)
 
 
 def _polynomial(x: Any, coefficients: Sequence[float]) -> Any:
