@@ -28,7 +28,7 @@ class CupyBackend(Backend):
     name = "cupy"
     follows_standard = False
     has_streams = True
-    install = "pip install 'autodiff-toolkit[cuda13]' or [cuda12], and an NVIDIA driver"
+    install = "pip install cupy-cuda13x (or cupy-cuda12x), and an NVIDIA driver"
 
     def recognises(self, array_type: type) -> bool:
         cupy = sys.modules.get("cupy")

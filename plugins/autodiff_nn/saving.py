@@ -20,7 +20,7 @@ class MissingPackageError(AutodiffError, ImportError):
     """A package that only some functions need is not installed.
 
     Example: ``autodiff_nn.save(...)`` without safetensors.
-    Fix: ``pip install 'autodiff-toolkit[nn]'``.
+    Fix: ``pip install safetensors``.
     """
 
 
@@ -30,7 +30,7 @@ def _safetensors() -> Any:
         import safetensors.numpy
     except ImportError as exc:
         raise MissingPackageError(
-            f"Saving and loading need the package safetensors ({exc}): pip install 'autodiff-toolkit[nn]'"
+            f"Saving and loading need the package safetensors ({exc}): pip install safetensors"
         ) from exc
     return safetensors
 

@@ -136,7 +136,7 @@ for call in (lambda: nn.save("file", nn.Linear(1, 1)), lambda: nn.load("file"), 
     try:
         call()
     except ImportError as error:
-        print(isinstance(error, autodiff.AutodiffError), "pip install 'autodiff-toolkit[nn]'" in str(error))
+        print(isinstance(error, autodiff.AutodiffError), "pip install safetensors" in str(error))
 """
 
     assert run(code).split("\n") == ["True True"] * 3

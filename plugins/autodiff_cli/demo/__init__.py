@@ -99,7 +99,5 @@ def _require_extra() -> None:
     if missing:
         raise CannotRunError(
             f"The demo needs {', '.join(missing)}, not installed here. Install what it needs with\n"
-            f'    python -m pip install "autodiff-toolkit[demo]"\n'
-            f"or, in a clone of the repository, with\n"
-            f'    python -m pip install -e ".[demo]"'
+            f"    python -m pip install {' '.join(EXTRA.values())}"
         )
