@@ -49,6 +49,13 @@ def full(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def sabotage(session: nox.Session) -> None:
+    """Plant faults in rules and engine, and count what the conformance kit catches (`tests/sabotage/README.md`)."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "sabotage", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session(default=False)
 def oracle(session: nox.Session) -> None:
     """Compare every op with PyTorch, and write `docs/oracle.md`."""
     session.install("-e", ".[test,oracle]")
