@@ -97,7 +97,7 @@ def of(value: Value) -> Leaf:
     return edge if type(edge) is Leaf else edge.watch.leaf
 
 
-def relocate(value: Value, array: Any, gradient: Any = None) -> None:
+def relocate(value: Any, array: Any, gradient: Any = None) -> None:
     """Let a Value that is no intermediate result hold `array`, of any backend, and the raw `gradient`.
 
     It stays the same handle, with its hooks, and gets a leaf of its own: graphs recorded before end at the old one.
@@ -106,7 +106,19 @@ def relocate(value: Value, array: Any, gradient: Any = None) -> None:
     ------
     GraphError
         It is an intermediate result.
+    ArgumentTypeError, ArgumentError
+        Something else than arrays was given, or a gradient of another shape.
     """
+    arrays = [array] if gradient is None else [array, gradient]
+    if type(value) is not Value or any(registry.backend_of(type(a)) is None for a in arrays):
+        raise ArgumentTypeError(
+            f"relocate() takes a Value, an array, and an array as its gradient; it was given {shown(value, 40)}, "
+            f"{shown(array, 40)} and {shown(gradient, 40)}"
+        )
+    if tuple(arrays[-1].shape) != tuple(array.shape):
+        raise ArgumentError(
+            f"relocate() was given an array of shape {tuple(array.shape)} and a gradient of shape {tuple(gradient.shape)}"
+        )
     before = value._edge
     if not value.is_leaf:
         raise GraphError("An intermediate result cannot be relocated; .to(...) makes another one.")

@@ -138,6 +138,7 @@ target("autodiff.to_dot", autodiff.to_dot, lambda: ((vector() * 2.0).sum(), K(x=
 target("autodiff.vmap", lambda *a, **k: autodiff.vmap(*a, **k)(np.ones((2, 3))), lambda: (same, 0, K(out_axes=0)))
 target("autodiff.vmap called", lambda *a, **k: autodiff.vmap(same)(*a, **k), lambda: (np.ones((2, 3)),))
 target("extend.broadcast_to", extend.broadcast_to, lambda: (vector(), K(shape=(2, 3))))
+target("extend.relocate", extend.relocate, lambda: (vector(), np.ones(3)), True)
 target("extend.shifted", extend.shifted, lambda: (0, 2))
 target("extend.InBatch", extend.InBatch, lambda: (np.ones(2),))
 
