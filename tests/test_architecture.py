@@ -49,7 +49,7 @@ ARROWS = {
     "seeds": "batches graph registry value",
     "inspection": "debugging graph holding modes registry rule value",
     "projection": "batches broadcasting graph levels registry rule standard value",
-    "leaves": "graph inspection modes registry replacing value",
+    "leaves": "graph hooks inspection modes registry replacing value",
     "drawing": "graph value",
     "devices": "batches graph registry rule value",
     "backward": "batch_rules devices graph inspection leaves modes projection registry rule seeds value",

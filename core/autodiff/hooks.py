@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from autodiff.errors import ArgumentTypeError, shown
 from autodiff.graph import Leaf, Node, Watch
 
-__all__ = ["Hook", "attach", "remember_stream", "watch"]
+__all__ = ["WRITING", "Hook", "attach", "remember_stream", "watch"]
+
+#: Held by whoever writes to what threads share of a graph: gradients of leaves, hooks, retained gradients.
+WRITING = threading.RLock()
 
 
 _keys = count()  # not the id of the handle, which the next one may get again
@@ -21,11 +25,12 @@ class Hook:
     __slots__ = ("_key", "_owner")
 
     def __init__(self, owner: Watch | Leaf, function: Callable[[Any], Any]) -> None:
-        if owner.hooks is None:
-            owner.hooks = {}
         self._owner = owner
         self._key = next(_keys)
-        owner.hooks[self._key] = function
+        with WRITING:
+            if owner.hooks is None:
+                owner.hooks = {}
+            owner.hooks[self._key] = function
 
     def remove(self) -> None:
         """Stop calling the hook."""
@@ -35,9 +40,10 @@ class Hook:
 
 def watch(node: Node) -> Watch:
     """Return what is watched of `node`, made if it is the first time."""
-    if node.watch is None:
-        node.watch = Watch()
-    return node.watch
+    with WRITING:
+        if node.watch is None:
+            node.watch = Watch()
+        return node.watch
 
 
 def attach(edge: Any, function: Any) -> Hook:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterable, Sized
 from sys import getrefcount
@@ -10,6 +9,7 @@ from typing import Any
 
 from autodiff.errors import ArgumentError, ArgumentTypeError, GraphError, shown
 from autodiff.graph import Cell, Edge, Leaf
+from autodiff.hooks import WRITING
 from autodiff.modes import NO_GRAD, Switch
 from autodiff.registry import registry
 from autodiff.replacing import unboxed
@@ -17,15 +17,13 @@ from autodiff.value import Value, unwrap, wrap
 
 __all__ = ["commit", "edge_of", "first_sum", "listed", "of", "relocate"]
 
-_lock = threading.RLock()  # gradients of one leaf may arrive from several threads
-
 
 def commit(arrived: dict[Leaf, Any]) -> None:
     """Add to every ``grad``; `arrived` is emptied.
 
     Sums are made aside, then stored by one call into C, which nothing interrupts.
     """
-    with _lock:
+    with WRITING:  # gradients of one leaf may arrive from several threads
         cells, sums = [], []
         for leaf in list(arrived):
             g, references = _pop(arrived, leaf)

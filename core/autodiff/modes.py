@@ -50,6 +50,7 @@ class Switch:
         self._tokens.append(MODE.set((MODE.get() & ~self._clear) | self._set))
 
     def __exit__(self, *exc_info: object) -> None:
+        # Others may enter and leave meanwhile: that moves a token down, never past where this loop has been.
         for token in reversed(self._tokens):
             try:
                 MODE.reset(token)

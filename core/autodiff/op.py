@@ -388,7 +388,8 @@ class Op(Callee):
         if key not in self._kernels or backend is None or backend.base is not None or backend.has_streams:
             return
         if not self.differentiable or registry.kind(y.dtype, backend) in ("float", "complex"):
-            self._quick[key] = kernel
+            # Not `kernel`: another thread may have registered a better one since this call found it.
+            self._quick[key] = self._kernels.get(key, kernel)
 
     def _refuse_result(self, *outputs: Any) -> NoReturn:
         told = f"{shown(outputs[0])} of type {type(outputs[0]).__name__}" if outputs else "no output"

@@ -15,7 +15,7 @@ from autodiff import handles
 from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, GraphError, UnknownOpError, nearest
 from autodiff.graph import Cell, Edge, Leaf, Node
 from autodiff.handles import unwrap
-from autodiff.hooks import Hook, attach, watch
+from autodiff.hooks import WRITING, Hook, attach, watch
 from autodiff.modes import BATCH, NO_GRAD, RULE, mode
 from autodiff.operators import Operators
 from autodiff.registry import registry
@@ -161,7 +161,8 @@ class Value(Operators):
         if new is not None:
             checked = boxed(replacement("Value.grad", self._array, unwrap(new)))
             new = new if type(new) is Value and new._edge is not None else checked
-        cell.grad = new
+        with WRITING:  # before or after what another thread adds, but not while it does
+            cell.grad = new
 
     def _find_cell(self) -> Cell | None:
         edge = self._edge
@@ -373,10 +374,11 @@ class Value(Operators):
         if self._edge is None:
             raise GraphError("This Value needs no gradient: there is none to retain.")
         if type(self._edge) is Node:
-            watched = watch(self._edge)
-            if watched.leaf is None:
-                watched.leaf = Leaf(self.shape, self.dtype, type(self._array))
-            self._cell = watched.leaf.cell() or watched.leaf.own(Cell())
+            with WRITING:
+                watched = watch(self._edge)
+                if watched.leaf is None:
+                    watched.leaf = Leaf(self.shape, self.dtype, type(self._array))
+                self._cell = watched.leaf.cell() or watched.leaf.own(Cell())
         return self
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
@@ -393,7 +395,8 @@ class Value(Operators):
         """Forget the accumulated gradient: `grad` is None again."""
         cell = self._find_cell()
         if cell is not None:
-            cell.grad = None
+            with WRITING:
+                cell.grad = None
 
     # ---- in place -------------------------------------------------------------------------------------
 

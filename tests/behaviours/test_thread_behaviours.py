@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff import Value, debug, enable_grad, grad, is_grad_enabled, no_grad, value_and_grad, vjp
+from autodiff import (
+    Value,
+    checkpoint,
+    debug,
+    enable_grad,
+    grad,
+    hessian,
+    is_grad_enabled,
+    jacobian,
+    no_grad,
+    value_and_grad,
+    vjp,
+    vmap,
+)
 from autodiff.modes import MODE
 
 
@@ -120,17 +133,61 @@ def test_42_debug_is_per_thread_too() -> None:
 
 
 def test_42_backward_in_several_threads_adds_up() -> None:
-    """Eight threads that accumulate into one leaf lose nothing."""
-    x = Value(np.zeros(4))
+    """Eight threads that accumulate into shared leaves, an array and a number, lose nothing: the sums are exact."""
+    x, y = Value(np.zeros(4)), Value(0.0)
+    share = 10_000 // 8
+    barrier = threading.Barrier(8)
 
-    def work() -> None:
-        for _ in range(100):
-            (x * 1.0).sum().backward()
+    def work(n: int) -> None:
+        barrier.wait(10)
+        for i in range(share):
+            weight = float(n * share + i)  # whole numbers: their sums are exact in any order
+            ((x * weight).sum() + y * weight * 2.0).backward()
 
     with ThreadPoolExecutor(8) as pool:
-        for result in [pool.submit(work) for _ in range(8)]:
+        for result in [pool.submit(work, n) for n in range(8)]:
             result.result()
-    assert x.grad.tolist() == [800.0] * 4
+    total = sum(range(8 * share))
+    assert x.grad.tolist() == [float(total)] * 4
+    assert y.grad == 2.0 * total
+
+
+def test_42_one_node_asked_by_several_threads() -> None:
+    """Hooks, retained gradients and new gradients that several threads ask one node for are all there."""
+    for _ in range(50):
+        x = Value(np.ones(3))
+        y = x * 2.0
+        seen: list[int] = []
+        barrier = threading.Barrier(8)
+
+        def ask(n: int, y: Value = y, seen: list[int] = seen, barrier: threading.Barrier = barrier) -> Value:
+            barrier.wait(10)
+            y.register_hook(lambda g: seen.append(n))
+            return Value(y).retain_grad()
+
+        with ThreadPoolExecutor(8) as pool:
+            handles = [result.result() for result in [pool.submit(ask, n) for n in range(8)]]
+        y.sum().backward()
+        assert sorted(seen) == list(range(8))
+        assert [handle.grad.tolist() for handle in handles] == [[1.0] * 3] * 8
+
+
+def test_42_transforms_in_several_threads() -> None:
+    """Gradients, Jacobians in batches and checkpoints of one function, computed at once, do not disturb each other."""
+    w = np.linspace(0.1, 1.0, 9).reshape(3, 3)
+    block = checkpoint(lambda x: (w @ x).tanh())
+
+    def work(n: int) -> Any:
+        x = np.arange(3.0) + n
+        total = vmap(grad(lambda x: block(x).sum()))(np.stack([x, -x]))
+        return jacobian(block)(x), hessian(lambda x: block(x).sum())(x), total
+
+    wanted = [work(n) for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            for found, right in zip(pool.map(work, range(8)), wanted, strict=True):
+                for one, other in zip(found, right, strict=True):
+                    np.testing.assert_array_equal(one, other)
 
 
 def test_42_reading_a_gradient_loses_none() -> None:
