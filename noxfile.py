@@ -57,7 +57,7 @@ def sabotage(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def oracle(session: nox.Session) -> None:
-    """Compare every op with PyTorch, and write `docs/oracle.md`."""
+    """Compare every op with PyTorch, every transform with JAX, and write `docs/oracle.md`."""
     session.install("-e", ".[test,oracle]")
     session.run("python", "-m", "pytest", "tests/oracle", *session.posargs)
     session.run("python", "tests/oracle/agreement.py")
