@@ -18,7 +18,7 @@ from autodiff import handles as _handles
 from autodiff import levels as _levels
 from autodiff import plugins as _plugins
 from autodiff import value as _value
-from autodiff.checkpointing import checkpoint
+from autodiff.checkpointing import checkpoint, checkpoint_sequential
 from autodiff.custom import approximate_gradient, custom_gradient
 from autodiff.derivatives import elementwise_grad, hessian, holomorphic_grad, hvp, jacobian, stop_gradient
 from autodiff.drawing import to_dot
@@ -37,6 +37,7 @@ __all__ = [
     "Value",
     "approximate_gradient",
     "checkpoint",
+    "checkpoint_sequential",
     "custom_gradient",
     "debug",
     "elementwise_grad",

@@ -28,19 +28,19 @@ __all__ = ["backward", "pull_back"]
 
 
 def pull_back(
-    roots: Sequence[Edge], seeds: Sequence[Any], wrt: Iterable[Edge] | None = None, *, retain: bool, record: bool
+    roots: Sequence[Edge], seeds: Sequence[Any], wrt: Any = None, *, retain: bool, record: bool, since: int = 0
 ) -> dict[Any, Any]:
     """Return the cotangents of the edges `wrt`, or of all leaves, for the cotangents `seeds` of `roots`.
 
-    Only nodes between `roots` and `wrt` are visited, computed and, unless `retain`, freed. The pass runs in a
-    copy of the context, so that no interrupt can leave a mode changed.
+    Only nodes between `roots` and `wrt`, not older than `since`, are visited, computed and, unless `retain`, freed.
+    The pass runs in a copy of the context, so that no interrupt can leave a mode changed.
     """
     with following() as follow:
-        return copy_context().run(_pull_back, roots, seeds, None if wrt is None else set(wrt), retain, record, follow)
+        return copy_context().run(_pull_back, roots, seeds, wrt, since, retain, record, follow)
 
 
 def _pull_back(
-    roots: Sequence[Edge], seeds: Sequence[Any], targets: set[Edge] | None, retain: bool, record: bool, follow: Any
+    roots: Sequence[Edge], seeds: Sequence[Any], targets: Any, since: int, retain: bool, record: bool, follow: Any
 ) -> dict[Any, Any]:
     born = next_seq() if record else 0
     if record:
@@ -48,9 +48,9 @@ def _pull_back(
     for root in roots:
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
     checks, batch = mode() & DEBUG, mode() & BATCH
-    order, cotangents = schedule(roots, 0 if targets is None else min((e.seq for e in targets), default=0))
-    live = None if targets is None else between(order, targets)
-    wanted: set[Edge] = targets or set()
+    order, cotangents = schedule(roots, max(since, min((e.seq for e in targets or ()), default=0)))
+    live = None if targets is None else between(order, set(targets))
+    wanted: set[Edge] = set(targets or ())
     refuse_spent(order)
     unusual = record or checks or live is not None
     found: dict[Edge, Any] = {}  # cotangents of nodes: of the targets among them, and of those that retain theirs

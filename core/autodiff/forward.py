@@ -18,7 +18,7 @@ from autodiff.backward import pull_back
 from autodiff.batch_rules import BatchPlan, guarded, in_batch, lifted
 from autodiff.broadcasting import broadcast_to
 from autodiff.coverage import row
-from autodiff.devices import Follow, following
+from autodiff.devices import following
 from autodiff.errors import RuleError
 from autodiff.graph import Edge, Leaf, Node, between, schedule
 from autodiff.inspection import explain
@@ -33,22 +33,22 @@ __all__ = ["push_forward"]
 Push = Callable[[list[Any], Any, Node, bool], Any]
 
 
-def push_forward(tangents: dict[Edge, Any], roots: list[Edge], *, record: bool) -> list[Any]:
+def push_forward(tangents: dict[Edge, Any], roots: list[Edge], *, record: bool, since: int = 0) -> list[Any]:
     """Return the tangents of `roots` for those of some edges; None where a root does not depend on them.
 
-    Nothing is spent: a graph can be swept any number of times.
+    Nothing is spent: a graph can be swept any number of times. Nodes older than `since` are left alone.
     """
     with following() as follow:
-        return copy_context().run(_push_forward, dict(tangents), roots, record, follow)
+        return copy_context().run(_push_forward, dict(tangents), roots, since, record, follow)
 
 
-def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], record: bool, follow: Follow | None) -> list[Any]:
+def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], since: int, record: bool, follow: Any) -> list[Any]:
     batch = mode() & BATCH
     MODE.set(mode() & ~NO_GRAD)  # rules that are transposed record, on variables of their own
     for root in roots:
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
     starts = set(tangents)
-    order, _ = schedule(roots, min((edge.seq for edge in starts), default=0))
+    order, _ = schedule(roots, max(since, min((edge.seq for edge in starts), default=0)))
     live = between(order, starts)
     for node in reversed(order):
         if node not in live or node in starts:
