@@ -129,7 +129,7 @@ for _name in PUBLIC:
         target(f"numpy.{_name}", getattr(anp, _name), _NUMPY[_name])
     else:
         _of_name = getattr(ops, _name, None)
-        target(f"numpy.{_name}", getattr(anp, _name), _op_calls(_of_name, 1, True))
+        target(f"numpy.{_name}", getattr(anp, _name), _op_calls(_of_name, 1, True) if _of_name else lambda: (matrix(),))
 for _name in ("sum", "add", "exp", "matmul", "concatenate", "where", "tanh", "sort", "linalg.norm", "einsum"):
     _function = operator.attrgetter(_name)(np)
     target(
