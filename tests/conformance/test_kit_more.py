@@ -62,7 +62,7 @@ def bad_example() -> Any:
 def writes_when_recorded(g: Any, x: Any) -> Any:
     q = 2 * g * x
     if isinstance(g, Value):
-        raw = x.data
+        raw = x.detach().data
         if raw.ndim and raw.flags.writeable:
             raw += 1e-3
     return q
