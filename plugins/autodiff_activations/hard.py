@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.extend import ArgumentError, Sample, elementwise, unary
+from autodiff_activations.reals import real
 
 
 def _pieces(*ranges: tuple[float, float], **attrs: Any) -> list[Sample]:
@@ -89,6 +90,7 @@ def hard_sigmoid(xp: Any, x: Any) -> Any:
 
 
 def _hard_swish_slope(x: Any, scale: Any, xp: Any) -> Any:
+    x = real("hard_swish", x, xp)
     return xp.where(x > -3, xp.where(x < 3, (x / 3 + 0.5) * scale, scale), 0.0)
 
 

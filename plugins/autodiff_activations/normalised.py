@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.extend import ArgumentError, primitive, sample
+from autodiff_activations.reals import conj
 from autodiff_activations.smooth import sigmoid
 
 _AXES = [sample((2, 3)), sample((2, 3), axis=0), sample((2, 3, 2), axis=-2), sample((2, 3), axis=(0, 1))]
 
 
 def _softmax_vjp(g: Any, y: Any, axis: Any, xp: Any) -> Any:
+    y = conj(y, xp)
     weighted = g * y
     return weighted - y * xp.sum(weighted, axis=axis, keepdims=True)
 
@@ -34,7 +36,7 @@ def softmax(xp: Any, x: Any, *, axis: Any = -1) -> Any:
 
 
 def _log_softmax_vjp(g: Any, y: Any, axis: Any, xp: Any) -> Any:
-    return g - xp.exp(y) * xp.sum(g, axis=axis, keepdims=True)
+    return g - xp.exp(conj(y, xp)) * xp.sum(g, axis=axis, keepdims=True)
 
 
 @primitive(vjps=(_log_softmax_vjp,), samples=_AXES, method=True, batching=("axis",))
@@ -56,6 +58,7 @@ def log_softmax(xp: Any, x: Any, *, axis: Any = -1) -> Any:
 
 
 def _softmin_vjp(g: Any, y: Any, axis: Any, xp: Any) -> Any:
+    y = conj(y, xp)
     weighted = g * y
     return y * xp.sum(weighted, axis=axis, keepdims=True) - weighted
 
@@ -85,7 +88,7 @@ def _halves(x: Any, axis: int) -> tuple[Any, Any]:
 
 
 def _glu_vjp(g: Any, x: Any, axis: int, xp: Any) -> Any:
-    a, b = _halves(x, axis)
+    a, b = _halves(conj(x, xp), axis)
     s = sigmoid(b)
     gs = g * s
     return xp.concat((gs, gs * a * (1 - s)), axis=axis)

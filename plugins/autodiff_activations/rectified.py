@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.extend import ArgumentError, ArgumentTypeError, Array, Sample, elementwise, unary
+from autodiff_activations.reals import real
 
 _SIDES = ((0.1, 2.0), (-2.0, -0.1))
 
@@ -153,8 +154,8 @@ _SCALED_ALPHA = 1.6732632423543772848170429916717 * _SCALE
 
 
 @elementwise(
-    vjps=(lambda g, y, xp: xp.where(y > 0, _SCALE * g, (y + _SCALED_ALPHA) * g),),
-    jvps=(lambda t, y, xp: xp.where(y > 0, _SCALE * t, (y + _SCALED_ALPHA) * t),),
+    vjps=(lambda g, y, xp: xp.where(real("selu", y, xp) > 0, _SCALE * g, (y + _SCALED_ALPHA) * g),),
+    jvps=(lambda t, y, xp: xp.where(real("selu", y, xp) > 0, _SCALE * t, (y + _SCALED_ALPHA) * t),),
     c=f"x > 0 ? (T){_SCALE!r} * x : (T){_SCALED_ALPHA!r} * expm1(x)",
     c_partials=(f"y > 0 ? (T){_SCALE!r} : y + (T){_SCALED_ALPHA!r}",),
     samples=_on_both_sides(),

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from autodiff.extend import ArgumentError, elementwise, unary
+from autodiff_activations.reals import real
 from autodiff_ops.elementwise.special import erf, in_blocks
 
 _WIDE = unary(-4.0, 4.0)
@@ -29,11 +30,13 @@ def sigmoid(xp: Any, x: Any) -> Any:
     >>> Value(0.0).sigmoid().item()
     0.5
     """
+    if xp.isdtype(x.dtype, "complex floating"):
+        return 1 / (1 + xp.exp(-x))
     return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
 
 
 @elementwise(
-    partials=(lambda y, xp: -xp.expm1(y),),
+    partials=(lambda y, xp: -xp.expm1(real("log_sigmoid", y, xp)),),
     c="x > 0 ? -log1p(exp(-x)) : x - log1p(exp(x))",
     c_partials=("-expm1(y)",),
     samples=_WIDE,
@@ -51,7 +54,7 @@ def log_sigmoid(xp: Any, x: Any) -> Any:
 
 
 @elementwise(
-    partials=(lambda y, xp: -xp.expm1(-y),),
+    partials=(lambda y, xp: -xp.expm1(-real("softplus", y, xp)),),
     c="x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))",
     c_partials=("-expm1(-y)",),
     samples=_WIDE,
@@ -97,6 +100,7 @@ def silu(xp: Any, x: Any) -> Any:
 
 
 def _mish_partial(x: Any, xp: Any) -> Any:
+    x = real("mish", x, xp)
     t = xp.tanh(softplus(x))
     return t + x * (1 - t * t) * sigmoid(x)
 
@@ -193,7 +197,7 @@ def _gelu_vjp_numpy(g: Any, x: Any, approximate: str) -> Any:
 
 def _softsign_partial(x: Any, xp: Any) -> Any:
     # Inverted before it is squared: the square of a large number overflows.
-    t = 1 / (1 + xp.abs(x))
+    t = 1 / (1 + xp.abs(real("softsign", x, xp)))
     return t * t
 
 

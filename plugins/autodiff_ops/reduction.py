@@ -242,7 +242,7 @@ def logsumexp_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) ->
     total = keep(y, shape, axis, keepdims, xp)
     # Of nothing but -inf the sum is -inf: its gradient is 0, where the formula has -inf + inf.
     safe = xp.where(total == -xp.inf, 0.0, total)
-    return keep(g, shape, axis, keepdims, xp) * xp.exp(x - safe)
+    return keep(g, shape, axis, keepdims, xp) * conj(xp.exp(x - safe), xp)
 
 
 @primitive(vjps=(logsumexp_vjp,), samples=_AXES, method=True, batching=("axis",))
