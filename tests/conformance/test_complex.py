@@ -32,7 +32,9 @@ def test_gradients_of_complex_numbers(op_id: str) -> None:
         xs = [_drawn(spec, rng) for spec in sample.inputs]
         rules = op.joint_vjp is not None or not op.vjps
         wrt = [
-            i for i, x in enumerate(xs) if getattr(x, "dtype", None) == np.complex128 and (rules or op.vjps[i] is not None)
+            i
+            for i, x in enumerate(xs)
+            if getattr(x, "dtype", None) == np.complex128 and (rules or op.vjps[i] is not None)
         ]
 
         def f(*zs: Any, xs: Any = xs, wrt: Any = wrt, attrs: Any = sample.attrs) -> list[Any]:
