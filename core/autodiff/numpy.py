@@ -10,13 +10,13 @@ need no gradient. What has no op is an error that lists the nearest names.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any, NoReturn
 
-from autodiff import arranging, fft, linalg
 from autodiff.backend import Backend
 from autodiff.batches import base_of, levels_of, refuse_to_read
 from autodiff.broadcasting import broadcast_to as _broadcast_to
@@ -24,8 +24,7 @@ from autodiff.creation import CREATION, array, asarray, creator
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest
 from autodiff.refusals import spelled
 from autodiff.registry import registry
-from autodiff.spellings import FUNCTIONS as _SPELLINGS
-from autodiff.spellings import refuse_options
+from autodiff.spellings import FUNCTIONS, refuse_options
 from autodiff.standard import standard
 from autodiff.value import unwrap, wrap
 
@@ -147,8 +146,17 @@ _ABOUT = (
 
 # ---- every other name ------------------------------------------------------------------------------------------
 
-#: Those that are not written out here.
-FUNCTIONS = {**_SPELLINGS, **arranging.FUNCTIONS}
+#: NumPy's namespaces, imported when somebody asks for them.
+_SPACES = ("linalg", "fft")
+
+
+@cache
+def _functions() -> dict[str, Callable[..., Any]]:
+    """Return the functions that are not written out here: what is rare is imported when it is first needed."""
+    from autodiff import arranging
+
+    return {**FUNCTIONS, **arranging.FUNCTIONS}
+
 
 #: NumPy's other spellings.
 ALIASES = {
@@ -186,8 +194,10 @@ def __getattr__(name: str) -> Any:
         return creator(name)
     if name in _ABOUT:
         return _about(name)
-    if name in FUNCTIONS:
-        return FUNCTIONS[name]
+    if name in _SPACES:
+        return importlib.import_module(f"autodiff.{name}")
+    if name in _functions():
+        return _functions()[name]
     op = _standard_op(name)
     if op is not None:
         return op
@@ -209,7 +219,7 @@ _ABSENT = object()
 def _names() -> list[str]:
     own = [name for name in globals() if _own(name) is not None]
     found = [op.name for op in registry.load().ops.values() if op.plugin in _PLUGINS]
-    return [*own, *FUNCTIONS, *ALIASES, *CREATION, *_ABOUT, *found]
+    return [*own, *_functions(), *_SPACES, *ALIASES, *CREATION, *_ABOUT, *found]
 
 
 def _unknown(name: str) -> UnknownOpError:
@@ -238,7 +248,7 @@ class _Recorded:
             found = _about(name, self._backend)
         elif _own(name) is not None:
             found = _own(name)
-        elif _standard_op(name) is None and name not in FUNCTIONS:
+        elif _standard_op(name) is None and name not in _functions():
             found = _constant(name, self._backend)  # never the default backend's, whose dtypes are others
             if found is _ABSENT:
                 raise _unknown(name)
@@ -297,7 +307,7 @@ def array_ufunc(ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
     if method == "__call__":
         if name == "divmod":
             return _standard_op("floor_divide")(*inputs), _standard_op("remainder")(*inputs)
-        op = _standard_op(name) or FUNCTIONS.get(name)
+        op = _standard_op(name) or _functions().get(name)
         if op is None:
             _no_op(f"numpy.{name}", name)
         if kwargs:
@@ -318,7 +328,7 @@ def array_function(function: Any, args: Any, kwargs: Any) -> Any:
             "numpy.put_along_axis writes into its argument, and a Value is not written into; "
             "autodiff.numpy.put_along_axis returns a copy"
         )
-    space = {"numpy.linalg": linalg, "numpy.fft": fft}.get(function.__module__)
+    space = __getattr__(function.__module__[6:]) if function.__module__[6:] in _SPACES else None
     found = getattr(space, name) if space is not None and name in space.__all__ else _own(name)
     if found is None:
         try:
@@ -333,9 +343,9 @@ _INTERNAL = ("recorded_xp", "batched_xp", "array_ufunc", "array_function", "name
 
 def _own(name: str) -> Any:
     """Return the function of this name that is written out here; not what the module imports or has for itself."""
-    found = FUNCTIONS.get(name) or globals().get(name)
+    found = _functions().get(name) or globals().get(name)
     internal = name.startswith("_") or name in _INTERNAL
-    written = name in FUNCTIONS or found in (array, asarray) or getattr(found, "__module__", None) == __name__
+    written = name in _functions() or found in (array, asarray) or getattr(found, "__module__", None) == __name__
     return found if written and not internal else None
 
 
