@@ -332,6 +332,37 @@ class Op(Callee):
             )
         return found
 
+    def kernel_for(self, array_type: type) -> Any:
+        """Return the kernel for raw arrays that are all of this type, to be called with every attribute by keyword.
+
+        What calls an op in a loop, and has checked its arguments, saves by it what a call does besides: completing
+        attributes, naming the op in errors, recording. Ask again in each round: kernels may be registered meanwhile.
+
+        Raises
+        ------
+        ArgumentTypeError
+            No backend has arrays of this type.
+        KernelError
+            There is none, not even a generic one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff
+        >>> add = autodiff.ops.add.kernel_for(np.ndarray)
+        >>> add(np.ones(2), np.ones(2))
+        array([2., 2.])
+        """
+        kernel = self._kernels.get(array_type)
+        if kernel is None:
+            backend = registry.backend_of(array_type)
+            if backend is None:
+                raise ArgumentTypeError(
+                    f"{self.id!r} has no kernel for {shown(array_type)}: no backend has such arrays"
+                )
+            kernel = self._kernels[array_type] = self.kernel_on(backend, array_type)
+        return kernel
+
     def kernel_origins(self) -> str:
         """List the backends that have a kernel, and whose it is."""
         rows = []
