@@ -16,6 +16,7 @@ from autodiff.calls import binary, unary
 from autodiff.coverage import row
 from autodiff.debugging import remember
 from autodiff.errors import (
+    ArgumentError,
     ArgumentTypeError,
     GradientTypeError,
     KernelError,
@@ -393,6 +394,8 @@ class Op(Callee):
 
     def _find_kernel(self, xs: list[Any]) -> tuple[Any, list[Any]]:
         """Return the kernel and the arrays for it, lists and foreign arrays converted."""
+        if not xs and self.variadic:
+            raise ArgumentError(f"{self.id!r} needs at least one array: its signature is {self.signature}.")
         known = [x for x in xs if type(x) in PYTHON_SCALARS or registry.backend_of(type(x)) is not None]
         converted = len(known) != len(xs)
         backend = registry.common_backend(known, repr(self.id))
