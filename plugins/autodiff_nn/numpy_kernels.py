@@ -9,7 +9,7 @@ import numpy as np
 from autodiff_nn import fused
 from autodiff_nn.fused import cross_entropy_with_logits, layer_norm, linear
 from autodiff_nn.steps import adam_factors, adam_step, momentum_step
-from autodiff_numpy.blocks import in_blocks, rows
+from autodiff_numpy.blocks import in_blocks, rows, vanishing
 from autodiff_numpy.reductions import total as lane_sums
 
 _FAST = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
@@ -163,6 +163,7 @@ def _places(target: Any, axis: int) -> tuple[Any, ...]:
 
 
 @cross_entropy_with_logits.kernel("numpy")
+@vanishing
 def _cross_entropy(x: Any, target: Any, *, axis: int) -> Any:
     fused._check_cross_entropy(np, x, target, axis)
     if not _is_fast(x):
@@ -188,6 +189,7 @@ def _cross_entropy(x: Any, target: Any, *, axis: int) -> Any:
     return total.reshape(at_class.shape) - at_class, total
 
 
+@vanishing
 def _cross_entropy_rule(g: Any, x: Any, target: Any, total: Any, axis: int) -> Any:
     if not _is_fast(x, g):
         return fused.cross_entropy_vjp_x(g, x, target, total, axis, np)
