@@ -7,11 +7,13 @@ ufuncs on 0-d arrays. Users are always handed 0-d arrays.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from autodiff.extend import ArgumentTypeError, Backend, hookimpl
+from autodiff_numpy import blocks
 from autodiff_numpy.kernels import ARRAY_KERNELS, ARRAY_RULES, SCALAR_KERNELS, SCALAR_RULES
 
 __all__ = ["NumpyBackend", "register_backends"]
@@ -78,6 +80,9 @@ class NumpyBackend(Backend):
             compares = op.id == "autodiff_activations.relu" and issubclass(array_type, np.complexfloating)
             return None if compares else SCALAR_KERNELS.get(op.id)
         return ARRAY_KERNELS.get(op.id)
+
+    def testing(self) -> AbstractContextManager[Any]:
+        return blocks.tiny()
 
     def rule_types(self) -> tuple[type, ...]:
         return (np.ndarray, *self.scalar_types)

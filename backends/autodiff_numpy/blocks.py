@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["by_elements", "cut", "in_blocks", "in_parts", "is_large", "lanes", "rows", "threads", "vanishing"]
+__all__ = ["by_elements", "cut", "in_blocks", "in_parts", "is_large", "lanes", "rows", "threads", "tiny"]
 
 #: From so many elements on an array is worth the trouble.
 LARGE = 131_072
@@ -28,6 +29,26 @@ BLOCK = 65_536
 
 #: The least number of neighbouring lanes in a block.
 _WIDTH = 512
+
+#: From so many lanes on, a step of all at once costs less than NumPy's loop along each.
+MANY = 256
+
+#: From so many elements in a row on, NumPy's own call for each row costs little.
+LONG = 128
+
+
+@contextmanager
+def tiny() -> Iterator[None]:
+    """Let every array count as large, and cut it into blocks of a few elements."""
+    names = globals()
+    made = {"LARGE": 1, "BLOCK": 4, "_WIDTH": 2, "MANY": 2, "LONG": 1}
+    before = {name: names[name] for name in made}
+    names.update(made)
+    try:
+        yield
+    finally:
+        names.update(before)
+
 
 #: More threads than these wait for the interpreter, which hands out the blocks.
 _MOST = 8
@@ -132,17 +153,6 @@ def in_parts(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **attrs)
         rest = args[len(arrays) :]
         return by_elements(lambda out, *parts: np.copyto(out, function(*parts, *rest, **attrs)), *arrays)
-
-    return call
-
-
-def vanishing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let numbers underflow to the 0 that is meant, also under ``np.errstate(under="raise")``: nothing is lost there."""
-
-    @wraps(function)
-    def call(*args: Any, **attrs: Any) -> Any:
-        with np.errstate(under="ignore"):
-            return function(*args, **attrs)
 
     return call
 

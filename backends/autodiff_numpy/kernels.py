@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy import multiply, subtract
 
-from autodiff_numpy import activations, indexing, reductions, running
-from autodiff_numpy.blocks import LARGE, by_elements, is_large
+from autodiff_numpy import activations, blocks, indexing, reductions, running
+from autodiff_numpy.blocks import by_elements, is_large
 from autodiff_numpy.selection import keep
 
 __all__ = ["ARRAY_KERNELS", "ARRAY_RULES", "SCALAR_KERNELS", "SCALAR_RULES"]
@@ -25,7 +25,7 @@ def _relu(x: Any) -> Any:
 
 def _tanh_rule(g: Any, y: Any) -> Any:
     # g - g * y * y: three passes through one new array, and no Python number to convert.
-    if g.size > LARGE and is_large(g, y):
+    if g.size > blocks.LARGE and is_large(g, y):
         return by_elements(_tanh_rule_into, g, y)
     t = multiply(g, y)
     multiply(t, y, t)
@@ -66,7 +66,7 @@ def _of_elements(function: Any) -> Kernel:
         function(x, out)
 
     def kernel(x: Any) -> Any:
-        return by_elements(into, x) if x.size > LARGE and is_large(x) else function(x)
+        return by_elements(into, x) if x.size > blocks.LARGE and is_large(x) else function(x)
 
     return kernel
 
@@ -87,12 +87,7 @@ _OPERATORS: dict[str, Kernel] = {
 }
 
 #: For NumPy's scalars: ufuncs on them cost 0.2 to 0.5 us, Python's operators 0.05.
-SCALAR_KERNELS: dict[str, Kernel] = {
-    **_OPERATORS,
-    "autodiff_ops.abs": operator.abs,
-    "autodiff_activations.relu": _relu,
-    **activations.KERNELS,
-}
+SCALAR_KERNELS: dict[str, Kernel] = {**_OPERATORS, "autodiff_ops.abs": operator.abs, "autodiff_activations.relu": _relu}
 
 #: For arrays: the operators are the same ufuncs, called 40 ns faster, and square for a power of two.
 ARRAY_KERNELS: dict[str, Kernel] = {

@@ -15,9 +15,6 @@ __all__ = ["KERNELS", "RULES"]
 
 Function = Callable[..., Any]
 
-#: From so many lanes on, a step of all at once costs less than NumPy's loop along each.
-_MANY = 256
-
 
 def _sizes(x: Any, axis: Any) -> tuple[int, int, int] | None:
     return lanes(x.shape, axis) if is_large(x) and isinstance(axis, int) else None
@@ -25,7 +22,7 @@ def _sizes(x: Any, axis: Any) -> tuple[int, int, int] | None:
 
 def _forward(ufunc: Any, x: Any, y: Any) -> None:
     """Accumulate over the middle one of three axes into `y`."""
-    if x.shape[2] < _MANY:
+    if x.shape[2] < blocks.MANY:
         ufunc.accumulate(x, axis=1, out=y)
         return
     y[:, 0] = x[:, 0]
@@ -36,7 +33,7 @@ def _forward(ufunc: Any, x: Any, y: Any) -> None:
 def _lanes_of(sizes: tuple[int, int, int]) -> list[Any]:
     """Cut lanes for `_forward`: where it takes steps, these are as wide as can be."""
     before, _, after = sizes
-    return cut(*sizes) if after < _MANY else [(slice(i, i + 1), slice(None)) for i in range(before)]
+    return cut(*sizes) if after < blocks.MANY else [(slice(i, i + 1), slice(None)) for i in range(before)]
 
 
 def _accumulation(ufunc: Any, name: str) -> Function:
@@ -168,9 +165,6 @@ def _write_rows(into: Any, order: Any, values: Any) -> None:
 
 # ---- places --------------------------------------------------------------------------------------------------
 
-#: From so many elements in a row on, NumPy's own call for each row costs little.
-_LONG = 128
-
 
 def _take_along_axis(x: Any, indices: Any, *, axis: int = -1) -> Any:
     if not _along_rows(x, indices, axis):
@@ -197,7 +191,7 @@ def _along_rows(x: Any, indices: Any, axis: int) -> bool:
         and indices.ndim == x.ndim
         and axis in (-1, x.ndim - 1)
         and indices.shape[:-1] == x.shape[:-1]
-        and indices.shape[-1] >= _LONG
+        and indices.shape[-1] >= blocks.LONG
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from autodiff.errors import ArgumentTypeError, BackendUnavailableError
@@ -143,6 +144,15 @@ class Backend(ABC):
     def vjp_kernel_for(self, op: Any, array_type: type) -> Any:
         """Return faster rules of `op` for passes that are not recorded, one for each input, or None."""
         return None
+
+    def testing(self) -> AbstractContextManager[Any]:
+        """Return a context in which small arrays are treated as large ones are.
+
+        For a backend whose kernels and rules depend on the size of arrays: the conformance kit enters it, since its
+        samples are small, and compares what runs there (`check_large`). Other threads may see it too, and nothing may
+        depend on it but speed.
+        """
+        return nullcontext()
 
     def kind(self, dtype: Any) -> str:
         """Classify a dtype: ``"bool"``, ``"int"``, ``"float"``, ``"complex"`` or ``"other"``."""

@@ -9,7 +9,9 @@ from autodiff_activations.reals import real
 
 
 def _pieces(*ranges: tuple[float, float], **attrs: Any) -> list[Sample]:
-    return [sample for low, high in ranges for sample in unary(low, high, **attrs)]
+    """Return samples inside each piece, and some that lie in several."""
+    whole = (min(low for low, _ in ranges), max(high for _, high in ranges))
+    return [sample for low, high in (*ranges, whole) for sample in unary(low, high, **attrs)]
 
 
 @elementwise(

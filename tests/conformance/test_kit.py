@@ -14,6 +14,7 @@ from autodiff.errors import ArgumentError, ArgumentTypeError, AutodiffError
 from autodiff.extend import Array, Sample, composite, elementwise, primitive, sample
 from autodiff.registry import registry
 from autodiff.testing import ConformanceError, check_grads, check_op, numeric_vjp
+from autodiff_numpy import blocks
 
 VECTOR = [sample((3,))]
 PAIR = [sample((2, 3), (3,))]
@@ -145,6 +146,12 @@ def rule_of_the_last_input(g, x, xp):
     return g * 2 * (x if isinstance(g, Value) else _state["x"].astype(g.dtype))
 
 
+def rule_of_the_last_attribute(g, factor):
+    # Correct in a call that follows one with the same attribute.
+    last, _state["factor"] = _state.get("factor", factor), factor
+    return g * last
+
+
 def returns_its_buffer(xp, x):
     y = _state.get(("y", x.shape, x.dtype))
     if y is None:
@@ -231,6 +238,11 @@ FAULTS = {
     "state between calls": (
         op_of(remembers_the_last_input, vjps=(rule_of_the_last_input,)), "two calls that overlap",
     ),
+    "attribute of the last call": (
+        op_of(lambda xp, x, *, factor: x * factor, vjps=(rule_of_the_last_attribute,),
+              samples=[sample((3,), factor=2.0), sample((3,), factor=3.0)]),
+        "after a call with {'factor': 3.0}",
+    ),
     "kernel returns its buffer": (op_of(returns_its_buffer, **SQUARE), "the first of two calls"),
     "rule returns its buffer": (op_of(lambda xp, x: x * x, vjps=(rule_returns_its_buffer,)), "two calls that overlap"),
     "float64 for float32": (
@@ -281,6 +293,17 @@ def test_a_backend_rule_that_differs_from_the_rule_is_caught():
     op.vjp_kernel("numpy")((lambda g, x: 2 * g * x + 1e-10,))
     with pytest.raises(ConformanceError, match="by the backend's own rule against the rule of the op"):
         check_op(op)
+
+
+def test_a_backend_rule_that_is_wrong_for_large_arrays_alone_is_caught():
+    """What a backend does for large arrays is reached with small ones, and left again."""
+    op = op_of(lambda xp, x: x * x, vjps=(lambda g, x: 2 * g * x,))
+    op.vjp_kernel("numpy")((lambda g, x: (2 if g.size < blocks.LARGE else 3) * g * x,))
+    before = dict(vars(blocks))
+    with pytest.raises(ConformanceError, match="treated as large ones are") as caught:
+        check_op(op)
+    assert "check_large" in str(caught.value)
+    assert vars(blocks) == before
 
 
 def test_gradients_that_share_memory_are_caught(monkeypatch):

@@ -27,6 +27,20 @@ def _total(rule: Any) -> Any:
     return total
 
 
+def _joint(rule: Any) -> Any:
+    @primitive(vjps=(lambda g, x2: g * x2, lambda g, x1: g * x1), jvp=rule, samples=[sample((3,), (3,))])
+    def product(xp: Any, x1: Any, x2: Any) -> Any:
+        return x1 * x2
+
+    return product
+
+
+def _pushed(t: Any, x1: Any, x2: Any) -> Any:
+    if t[0] is None or t[1] is None:
+        return 2 * t[0] * x2 if t[1] is None else t[1] * x1
+    return t[0] * x2 + t[1] * x1
+
+
 FAULTS = {
     "factor": _double(lambda t: 4 * t),
     "sign": _double(lambda t: -2 * t),
@@ -51,6 +65,12 @@ def test_a_wrong_forward_rule_is_caught(fault: str) -> None:
 def test_a_wrong_forward_rule_is_no_matter_of_reverse_mode() -> None:
     """What is asked for is what is checked."""
     check_grads(FAULTS["factor"], (np.ones(3),), modes=("rev",))
+
+
+def test_a_forward_rule_that_is_wrong_for_one_tangent_alone_is_caught() -> None:
+    """Tangents of one input, the others being constants, add up to those of all together."""
+    with pytest.raises(ConformanceError, match="one moving input each"):
+        check_op(_joint(_pushed))
 
 
 @pytest.mark.parametrize("op", [_double(lambda t: 2 * t), _total(lambda t, xp: xp.sum(t))], ids=["double", "total"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,10 @@ _OPS = sorted({*reductions.KERNELS, *reductions.RULES, *running.KERNELS, *runnin
 
 
 @pytest.fixture
-def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny_blocks() -> Iterator[None]:
     """Make every array count as large, and cut it into blocks of a few elements."""
-    monkeypatch.setattr(blocks, "LARGE", 1)
-    monkeypatch.setattr(blocks, "BLOCK", 4)
-    monkeypatch.setattr(blocks, "_WIDTH", 2)
-    monkeypatch.setattr(running, "_MANY", 2)
-    monkeypatch.setattr(running, "_LONG", 1)
+    with blocks.tiny():
+        yield
 
 
 @pytest.mark.usefixtures("tiny_blocks")

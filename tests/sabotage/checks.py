@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
-from unittest.mock import patch
 
+from autodiff.registry import registry
 from autodiff.testing import ConformanceError, check_op
-from autodiff_numpy import blocks, kernels, running
 from sabotage.equivalence import INPUTS, outcomes
 
 __all__ = ["SURVIVED", "check_rule", "compare"]
 
 SURVIVED = ("survived", "")
 _BATCH = 250
-
-
-@contextmanager
-def tiny_blocks() -> Iterator[None]:
-    """Let NumPy's kernels and rules for large arrays work on the small ones of samples."""
-    with ExitStack() as stack:
-        for module, names in _TINY.items():
-            stack.enter_context(patch.multiple(module, **names))
-        yield
-
-
-#: As `tests/numpy_backend` has it.
-_TINY: dict[Any, dict[str, int]] = {
-    blocks: {"LARGE": 1, "BLOCK": 4, "_WIDTH": 2},
-    kernels: {"LARGE": 1},
-    running: {"_MANY": 2, "_LONG": 1},
-}
 
 
 def check_rule(mutant: Any) -> tuple[str, str]:
@@ -46,12 +27,11 @@ def check_ops(op_ids: list[str]) -> tuple[str, str]:
 
     What a part of the kit catches, the kit catches: most faults are seen in double precision.
     """
-    passes = [(nullcontext, {"dtypes": ("float64",), "order": 2}), (nullcontext, {}), (nullcontext, {"seed": 1})]
-    for paths, options in [*passes, (tiny_blocks, {"order": 2})]:
+    passes: list[dict[str, Any]] = [{"dtypes": ("float64",), "order": 2}, {}, {"seed": 1}]
+    for options in passes:
         for op_id in op_ids:
             try:
-                with paths():
-                    check_op(op_id, **options)
+                check_op(op_id, **options)
             except ConformanceError as exc:
                 return "caught", f"check_op({op_id!r}): {str(exc).splitlines()[0][:200]}"
             except Exception as exc:
@@ -80,6 +60,6 @@ def _outcomes(op_ids: list[str], numbers: list[int]) -> list[str | None]:
     """Return those of `outcomes`, for odd numbers by the kernels and rules for large arrays."""
     found: list[str | None] = []
     for n in numbers:
-        with tiny_blocks() if n % 2 else nullcontext():
+        with registry.backend("numpy").testing() if n % 2 else nullcontext():
             found += outcomes(op_ids, [n])
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import autodiff
 from sabotage import checks
 from sabotage.mutations import faults
 from sabotage.rules import Mutant, rule_mutants
@@ -18,6 +19,10 @@ from sabotage.sources import source_of
 from sabotage.trials import trials
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(
+    autodiff.COMPILED, reason="the engine is compiled: no fault can be planted there; run from the sources"
+)
 
 
 def _planted(where: str, kind: str, before: str) -> Mutant:
@@ -63,7 +68,7 @@ def test_a_fault_is_caught_and_only_in_its_own_process(where: str, kind: str, be
         mutant = _planted(where, kind, before)
     except StopIteration:
         pytest.skip("the rule is written in another way")
-    ((_, (outcome, told), _),) = trials([mutant], checks.check_rule, seconds=60)
+    ((_, (outcome, told), _),) = trials([mutant], checks.check_rule, seconds=120)
     assert outcome == "caught"
     assert "check_op" in told
     assert checks.check_ops(mutant.ops[:1]) == checks.SURVIVED
@@ -73,14 +78,14 @@ def test_a_blind_kit_lets_faults_survive_and_the_comparison_sees_them(monkeypatc
     """If nothing is checked nothing is caught, and the survivor is not taken for an equivalent one."""
     monkeypatch.setattr(checks, "check_op", lambda *args, **options: None)
     mutant = _planted("autodiff_ops.exp", "factor", "")
-    ((_, outcome, _),) = trials([mutant], checks.check_rule, seconds=60)
+    ((_, outcome, _),) = trials([mutant], checks.check_rule, seconds=120)
     assert outcome == checks.SURVIVED
     ((_, (outcome, told), _),) = trials([mutant], checks.compare, seconds=300)
     assert (outcome, "differ" in told) == ("survived", True)
 
 
 def test_hangs_and_crashes_are_outcomes() -> None:
-    """A process that does not end is killed, one that dies is noted."""
+    """A process that does not end is killed, one that dies or waits for good is noted."""
 
     def work(job: str) -> tuple[str, str]:
         while job == "hang":
@@ -92,13 +97,18 @@ def test_hangs_and_crashes_are_outcomes() -> None:
 
 
 def test_a_sample_is_caught(tmp_path: Path) -> None:
-    """Of a sample of the rules' faults, nearly all are caught; the few that are not are named in the report."""
-    command = [sys.executable, "-m", "sabotage", "--only", "rules", "--sample", "40", "--out", str(tmp_path)]
+    """Of a sample of the rules' faults, nearly all are caught; the few that are not are named in the report.
+
+    Which ones, depends on the seed and on their functions' sources; how fast the machine is does not let more survive:
+    one that takes too long is counted as caught.
+    """
+    options = ["--only", "rules", "--sample", "40", "--no-comparison", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "sabotage", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     report = json.loads((tmp_path / "sabotage.json").read_text())
     total = report["total"]
     assert total["planted"] == 40, done.stdout + done.stderr
-    assert total["caught"] >= 0.85 * (total["planted"] - total["equivalent"]), done.stdout
+    assert total["caught"] >= 0.85 * total["planted"], done.stdout
     assert f"caught {total['caught']} of" in done.stdout
     assert (tmp_path / "sabotage.md").read_text().count("| sign |") == 1

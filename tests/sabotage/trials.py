@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import resource
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -17,13 +19,17 @@ __all__ = ["trials"]
 #: A mutant may take so much memory, and then fails like any other.
 _MEMORY = 6 << 30
 
+#: A mutant may take so many times longer than its processor time: it may share the machine, or wait for itself.
+_WAITING = 20
+
 
 def trials(
     jobs: Iterable[Any], work: Callable[[Any], Any], *, seconds: float, processes: int = 2
 ) -> Iterator[tuple[Any, Any, float]]:
     """Yield each job with what ``work(job)`` returns in a forked process, and how long it took.
 
-    A process that dies or takes too long returns ``("crash", ...)`` or ``("hang", ...)``.
+    It may take so many `seconds` of processor time, so that what else the machine does changes no result. A process
+    that dies or takes too long returns ``("crash", ...)`` or ``("hang", ...)``.
     """
     waiting = iter(jobs)
     running: dict[Any, tuple[Any, Any, float]] = {}
@@ -34,7 +40,7 @@ def trials(
             if job is None:
                 break
             receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(work, job, sender), daemon=True)
+            process = context.Process(target=_run, args=(work, job, sender, seconds), daemon=True)
             process.start()
             sender.close()
             running[receiver] = (job, process, time.monotonic())
@@ -45,14 +51,16 @@ def trials(
         for receiver, (job, process, began) in list(running.items()):
             if receiver in ready:
                 result = _received(receiver)
-            elif now - began > seconds:
+            elif now - began > _WAITING * seconds:
                 process.kill()
-                result = ("hang", f"longer than {seconds:.0f} s")
+                result = ("hang", f"longer than {_WAITING * seconds:.0f} s")
             else:
                 continue
             del running[receiver]
             receiver.close()
             process.join()
+            if process.exitcode == -signal.SIGXCPU:
+                result = ("hang", f"longer than {seconds:.0f} s of processor time")
             yield job, result if result is not None else ("crash", f"exit code {process.exitcode}"), now - began
 
 
@@ -63,8 +71,10 @@ def _received(receiver: Connection) -> Any:
         return None
 
 
-def _run(work: Callable[[Any], Any], job: Any, sender: Connection) -> None:
+def _run(work: Callable[[Any], Any], job: Any, sender: Connection, seconds: float) -> None:
+    limit = math.ceil(seconds)
     with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):

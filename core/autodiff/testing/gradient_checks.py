@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -110,6 +111,7 @@ def check_forward(case: Case) -> None:
     tangents = [draw_like(case.arrays[i], rng) for i in case.differentiable]
     primals = [case.lay(case.arrays[i]) for i in case.differentiable]
     _, pushed = jvp(case.function, primals, [case.lay(t) for t in tangents])
+    _check_one_tangent_each(case, primals, tangents, pushed)
     gradients = case.run().grads
     cotangents = [c for c in case.cotangents if c is not None]
     forward = [np.real(np.conj(widened(c)) * widened(case.numpy(t))) for c, t in zip(cotangents, pushed, strict=True)]
@@ -122,6 +124,26 @@ def check_forward(case: Case) -> None:
     for n, (c, t) in enumerate(zip(cotangents, pushed, strict=True)):
         told = f"shape and dtype of tangent {n}"
         case.report.same(told, (t.shape, str(case.numpy(t).dtype)), (c.shape, str(c.dtype)))
+
+
+def _check_one_tangent_each(case: Case, primals: list[Any], tangents: list[Any], pushed: list[Any]) -> None:
+    """Compare the sum of the jvps along one input, the others being constants, with the jvp along all: it is linear."""
+    if len(primals) < 2:
+        return
+
+    def moved(k: int) -> Any:
+        def function(x: Any) -> list[Any]:
+            return case.function(*primals[:k], x, *primals[k + 1 :])
+
+        return function
+
+    parts = [jvp(moved(k), [x], [case.lay(t)])[1] for k, (x, t) in enumerate(zip(primals, tangents, strict=True))]
+    for n, t in enumerate(pushed):
+        alone = [widened(case.numpy(part[n])) for part in parts]
+        together = case.numpy(t)
+        size = 1 + max(float(np.abs(a).max(initial=0.0)) for a in alone)
+        told = f"the sum of the tangents of output {n} for one moving input each, against that for all together"
+        case.report.close(told, sum(alone) / size, widened(together) / size, rounding(together.dtype), finite=True)
 
 
 def check_forward_second_order(case: Case) -> None:

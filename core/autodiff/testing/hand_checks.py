@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 from autodiff.testing.case import Case
 from autodiff.testing.drawing import fingerprint
+from autodiff.testing.dtypes import dtypes_of, is_narrow
 from autodiff.testing.spying import Spy
 from autodiff.testing.tolerances import rounding
 from autodiff.testing.value_checks import compare_runs, compare_values, run_if_possible
@@ -15,6 +17,7 @@ from autodiff.value import Value
 
 __all__ = [
     "check_aliasing",
+    "check_memory",
     "check_mutation",
     "check_needs",
     "check_overlap",
@@ -24,6 +27,8 @@ __all__ = [
     "check_subsets",
 ]
 
+#: So many calls with other attributes are made before a call is repeated.
+_OTHERS = 6
 #: Up to so many differentiable inputs every subset of them is tried; beyond, each one alone.
 _SUBSETS = 3
 
@@ -127,6 +132,27 @@ def check_overlap(case: Case) -> None:
         for i, g in zip(case.differentiable, pulled[k * count : (k + 1) * count], strict=True):
             told = f"the gradient of {case.name(i)} in {what} of two calls that overlap, against that call alone"
             case.report.close(told, case.numpy(g), alone[k].grads[i], rounding(case.numpy(g).dtype), finite=True)
+
+
+def check_memory(case: Case) -> None:
+    """Compare passes after others, with other numbers and with attributes of other samples, with one before them."""
+    if not case.differentiable or is_narrow(case.dtype):
+        return
+    before = case.run()
+    case.run(case.raw(case.others))
+    compare_runs(case, "after a call with other numbers", case.run(), before)
+    attributes = {repr(dict(case.sample.attrs))}
+    for sample in case.op.samples:
+        written = repr(dict(sample.attrs))
+        if written in attributes or len(attributes) > _OTHERS:
+            continue
+        attributes.add(written)
+        dtypes = dtypes_of(sample)
+        try:
+            replace(case, sample=sample, dtype=case.dtype if case.dtype in dtypes else dtypes[0]).run()
+        except Exception:  # that sample is checked for its own sake
+            continue
+        compare_runs(case, f"after a call with {written}", case.run(), before)
 
 
 def check_same_input(case: Case) -> None:

@@ -11,6 +11,7 @@ from autodiff.testing import value_checks as values
 from autodiff.testing.batch_checks import check_batching
 from autodiff.testing.c_expressions import check_c_expressions
 from autodiff.testing.case import Case
+from autodiff.testing.large_checks import check_large
 
 __all__ = ["CHECKS", "Check"]
 
@@ -36,12 +37,14 @@ CHECKS: tuple[Check, ...] = (
     Check(hands.check_aliasing, 1, "rev"),
     Check(hands.check_repetition, 1, "rev"),
     Check(hands.check_overlap, 1, "rev"),
+    Check(hands.check_memory, 1, "rev"),
     Check(hands.check_subsets, 1, "rev"),
     Check(hands.check_same_input, 1, "rev"),
     Check(hands.check_needs, 1, "rev"),
     Check(values.check_layouts, 1, "rev"),
     Check(values.check_broadcast, 1, "rev"),
     Check(values.check_precision, 1, "rev"),
+    Check(check_large, 1, "rev"),
     Check(gradients.check_recorded, 2, "rev"),
     Check(hands.check_recorded_mutation, 2, "rev"),
     Check(gradients.check_second_order, 2, "rev"),

@@ -144,6 +144,13 @@ def pow(x1: Any, x2: Any) -> Any:  # the array API's name
     >>> import autodiff
     >>> autodiff.ops.pow(3.0, 2).item()
     9.0
+
+    At zero:
+
+    >>> x1, x2 = autodiff.Value([0.0, 0.0]), autodiff.Value([0.0, 2.0])
+    >>> autodiff.ops.pow(x1, x2).sum().backward()
+    >>> x1.grad, x2.grad
+    (array([0., 0.]), array([0., 0.]))
     """
 
 

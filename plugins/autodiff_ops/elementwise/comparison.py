@@ -156,6 +156,7 @@ def _clip_jvp(t: Any, x: Any, min: Any, max: Any, xp: Any) -> Any:
         *unary(1.1, 2.0, min=-1.0, max=1.0),
         *unary(-2.0, -1.1, min=-1.0),
         *unary(1.1, 2.0, max=1.0),
+        *unary(-3.0, 4.0, min=-2.0, max=3.0),
     ],
     method=True,
 )
@@ -179,6 +180,13 @@ def clip(xp: Any, x: Any, *, min: Any = None, max: Any = None) -> Any:  # the ar
     >>> x.clip(0.0, 1.0).sum().backward()
     >>> x.grad
     array([0., 1., 0.])
+
+    At a bound, with both or with one of them:
+
+    >>> x = Value([0.0, 1.0])
+    >>> sum(y.sum() for y in (x.clip(0.0, 1.0), x.clip(min=0.0), x.clip(max=1.0))).backward()
+    >>> x.grad
+    array([3., 3.])
     """
     return xp.clip(x, min, max)
 
