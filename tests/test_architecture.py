@@ -7,6 +7,7 @@ import builtins
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,9 @@ def test_no_test_folder_hides_a_package() -> None:
     ours = {"benchmarks", "cuda_on_cpu", "malformed", "sabotage"}
     folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("*.py"))}
     assert folders & used <= ours
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """Pytest imports test files by their names alone: of two that share one it refuses the second."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

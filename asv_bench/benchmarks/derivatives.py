@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from autodiff import Value, checkpoint, grad, hvp, jacobian, jvp, ops
+from autodiff import Value, checkpoint, grad, hvp, jacobian, jvp, ops, vjp, vmap
 from autodiff.testing import asv
 
 
@@ -50,6 +50,35 @@ class Jacobian(asv.Benchmark):
 
     def time_jacobian(self, backend, size, mode):
         self.jacobian(self.x)
+
+
+class JacobianOf100(asv.Benchmark):
+    """The Jacobian of 100 outputs of a network: in one batched pass, by calls of one pull, in a vmap of gradients."""
+
+    params = (["one pass", "row by row", "vmap of grad"],)
+    param_names = ("how",)
+
+    def setup(self, backend, how):
+        rng = np.random.default_rng(0)
+        first, second = (self.backend.asarray(rng.standard_normal((100, 100)) / 10) for _ in range(2))
+        self.x = self.backend.asarray(rng.standard_normal(100))
+        self.rows = self.backend.asarray(np.eye(100))
+        f = self.f = lambda x: ops.tanh(second @ ops.tanh(first @ x))
+        weighted = vmap(grad(lambda x, row: (f(x) * row).sum()), in_axes=(None, 0))
+        whole = jacobian(f, mode="reverse")
+        calls = {
+            "one pass": lambda: whole(self.x),
+            "row by row": self.row_by_row,
+            "vmap of grad": lambda: weighted(self.x, self.rows),
+        }
+        self.call = calls[how]
+
+    def row_by_row(self):
+        _, pull = vjp(self.f, self.x)
+        return [pull(self.rows[i])[0] for i in range(100)]
+
+    def time_jacobian(self, backend, how):
+        self.call()
 
 
 class Checkpoint(asv.Benchmark):

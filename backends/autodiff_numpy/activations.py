@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from autodiff_numpy.blocks import in_parts
+from autodiff.extend import ArgumentTypeError
+from autodiff_numpy.blocks import in_parts, vanishing
 from autodiff_numpy.selection import choose, keep
 
 __all__ = ["KERNELS", "RULES"]
@@ -36,10 +37,11 @@ def _relu6_rule(g: Any, y: Any) -> Any:
 
 
 def _sigmoid(x: Any) -> Any:
-    with np.errstate(over="ignore"):  # where the exponential is inf, its reciprocal is the 0 that is meant
+    # Where the exponential is inf, its reciprocal is the 0 that is meant.
+    with np.errstate(over="ignore", under="ignore"):
         t = np.exp(-x)
-    t += 1
-    return np.reciprocal(t, out=_own(t))
+        t += 1
+        return np.reciprocal(t, out=_own(t))
 
 
 def _sigmoid_rule(g: Any, y: Any) -> Any:
@@ -51,6 +53,8 @@ def _sigmoid_rule(g: Any, y: Any) -> Any:
 
 def _log1p_exp(x: Any) -> Any:
     """Return ``log(1 + exp(-abs(x)))``."""
+    if x.dtype.kind == "c":
+        raise ArgumentTypeError(f"this activation is for real numbers; it was given dtype {x.dtype}")
     t = np.abs(x)
     t = np.exp(np.negative(t, out=_own(t)))
     return np.log1p(t, out=_own(t))
@@ -81,10 +85,10 @@ def _log_sigmoid_rule(g: Any, y: Any) -> Any:
 
 
 def _silu(x: Any) -> Any:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         t = np.exp(-x)
-    t += 1
-    return np.divide(x, t, out=_own(t))
+        t += 1
+        return np.divide(x, t, out=_own(t))
 
 
 def _silu_rule(g: Any, x: Any) -> Any:
@@ -99,6 +103,8 @@ def _silu_rule(g: Any, x: Any) -> Any:
 
 def _mish_parts(x: Any) -> tuple[Any, Any]:
     """Return ``e = exp(x)`` and ``n = e * (e + 2)``, of which ``tanh(softplus(x))`` is ``n / (n + 2)``."""
+    if x.dtype.kind == "c":
+        raise ArgumentTypeError(f"mish is for real numbers; it was given dtype {x.dtype}")
     # From 40 on that is 1 in every precision, and in float32 nothing has overflowed yet.
     e = np.exp(np.minimum(x, 40))
     n = e + 2
@@ -207,10 +213,10 @@ _PLUGIN = "autodiff_activations."
 
 KERNELS: dict[str, Function] = {
     _PLUGIN + "sigmoid": in_parts(_sigmoid),
-    _PLUGIN + "softplus": in_parts(_softplus),
-    _PLUGIN + "log_sigmoid": in_parts(_log_sigmoid),
+    _PLUGIN + "softplus": vanishing(in_parts(_softplus)),
+    _PLUGIN + "log_sigmoid": vanishing(in_parts(_log_sigmoid)),
     _PLUGIN + "silu": in_parts(_silu),
-    _PLUGIN + "mish": in_parts(_mish),
+    _PLUGIN + "mish": vanishing(in_parts(_mish)),
 }
 
 #: One for each input; they name no more than the op's own.
@@ -223,11 +229,11 @@ RULES: dict[str, tuple[Function, ...]] = {
     _PLUGIN + "hard_tanh": (in_parts(_hard_tanh_rule),),
     _PLUGIN + "hard_sigmoid": (in_parts(_hard_sigmoid_rule),),
     _PLUGIN + "hard_swish": (in_parts(_hard_swish_rule),),
-    _PLUGIN + "sigmoid": (in_parts(_sigmoid_rule),),
-    _PLUGIN + "softplus": (in_parts(_softplus_rule),),
-    _PLUGIN + "log_sigmoid": (in_parts(_log_sigmoid_rule),),
-    _PLUGIN + "silu": (in_parts(_silu_rule),),
-    _PLUGIN + "mish": (in_parts(_mish_rule),),
+    _PLUGIN + "sigmoid": (vanishing(in_parts(_sigmoid_rule)),),
+    _PLUGIN + "softplus": (vanishing(in_parts(_softplus_rule)),),
+    _PLUGIN + "log_sigmoid": (vanishing(in_parts(_log_sigmoid_rule)),),
+    _PLUGIN + "silu": (vanishing(in_parts(_silu_rule)),),
+    _PLUGIN + "mish": (vanishing(in_parts(_mish_rule)),),
     _PLUGIN + "softsign": (in_parts(_softsign_rule),),
     _PLUGIN + "tanhshrink": (in_parts(_tanhshrink_rule),),
     _PLUGIN + "glu": (_glu_rule,),

@@ -19,7 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["by_elements", "cut", "in_blocks", "in_parts", "is_large", "lanes", "rows", "threads", "tiny"]
+__all__ = ["by_elements", "cut", "in_blocks", "in_parts", "is_large", "lanes", "rows", "threads", "tiny", "vanishing"]
 
 #: From so many elements on an array is worth the trouble.
 LARGE = 131_072
@@ -153,6 +153,17 @@ def in_parts(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **attrs)
         rest = args[len(arrays) :]
         return by_elements(lambda out, *parts: np.copyto(out, function(*parts, *rest, **attrs)), *arrays)
+
+    return call
+
+
+def vanishing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let numbers underflow to the 0 that is meant, also under ``np.errstate(under="raise")``: nothing is lost there."""
+
+    @wraps(function)
+    def call(*args: Any, **attrs: Any) -> Any:
+        with np.errstate(under="ignore"):
+            return function(*args, **attrs)
 
     return call
 

@@ -87,7 +87,12 @@ _OPERATORS: dict[str, Kernel] = {
 }
 
 #: For NumPy's scalars: ufuncs on them cost 0.2 to 0.5 us, Python's operators 0.05.
-SCALAR_KERNELS: dict[str, Kernel] = {**_OPERATORS, "autodiff_ops.abs": operator.abs, "autodiff_activations.relu": _relu}
+SCALAR_KERNELS: dict[str, Kernel] = {
+    **_OPERATORS,
+    "autodiff_ops.abs": operator.abs,
+    "autodiff_activations.relu": _relu,
+    **activations.KERNELS,
+}
 
 #: For arrays: the operators are the same ufuncs, called 40 ns faster, and square for a power of two.
 ARRAY_KERNELS: dict[str, Kernel] = {

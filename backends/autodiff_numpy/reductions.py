@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from autodiff_numpy import blocks
-from autodiff_numpy.blocks import cut, in_blocks, is_large, lanes
+from autodiff_numpy.blocks import cut, in_blocks, is_large, lanes, vanishing
 
 __all__ = ["KERNELS", "RULES", "total"]
 
@@ -352,10 +352,10 @@ KERNELS: dict[str, Function] = {
     "autodiff_ops.max": _reduction(_extremum(np.maximum), lambda x, axis, keep: x.max(axis=axis, keepdims=keep)),
     "autodiff_ops.min": _reduction(_extremum(np.minimum), lambda x, axis, keep: x.min(axis=axis, keepdims=keep)),
     "autodiff_ops.prod": _reduction(_product, _plain_product),
-    "autodiff_ops.logsumexp": _logsumexp,
-    "autodiff_activations.softmax": _softmax,
-    "autodiff_activations.softmin": lambda x, *, axis=-1: _softmax(np.negative(x), axis=axis),
-    "autodiff_activations.log_softmax": _over_lanes(_log_softmax_block, _plain_log_softmax),
+    "autodiff_ops.logsumexp": vanishing(_logsumexp),
+    "autodiff_activations.softmax": vanishing(_softmax),
+    "autodiff_activations.softmin": vanishing(lambda x, *, axis=-1: _softmax(np.negative(x), axis=axis)),
+    "autodiff_activations.log_softmax": vanishing(_over_lanes(_log_softmax_block, _plain_log_softmax)),
 }
 
 #: One for each input; they name no more than the op's own.
@@ -363,8 +363,8 @@ RULES: dict[str, tuple[Function, ...]] = {
     "autodiff_ops.max": (_extremum_rule,),
     "autodiff_ops.min": (_extremum_rule,),
     "autodiff_ops.prod": (_prod_rule,),
-    "autodiff_ops.logsumexp": (_logsumexp_rule,),
-    "autodiff_activations.softmax": (_softmax_rule,),
-    "autodiff_activations.softmin": (_softmin_rule,),
-    "autodiff_activations.log_softmax": (_log_softmax_rule,),
+    "autodiff_ops.logsumexp": (vanishing(_logsumexp_rule),),
+    "autodiff_activations.softmax": (vanishing(_softmax_rule),),
+    "autodiff_activations.softmin": (vanishing(_softmin_rule),),
+    "autodiff_activations.log_softmax": (vanishing(_log_softmax_rule),),
 }

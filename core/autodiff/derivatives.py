@@ -282,7 +282,8 @@ def holomorphic_grad(f: Function, argnum: int = 0) -> Function:
 
     @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
     def derivative(*args: Any, **kwargs: Any) -> Any:
-        return _conjugate(_summed_derivative("holomorphic_grad", f, argnum, args, kwargs, kind="complex"))
+        # Of a number too it is an array, as from every other transform: `conj` gives a scalar.
+        return boxed(_conjugate(_summed_derivative("holomorphic_grad", f, argnum, args, kwargs, kind="complex")))
 
     return derivative
 

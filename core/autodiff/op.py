@@ -16,6 +16,7 @@ from autodiff.calls import binary, unary
 from autodiff.coverage import row
 from autodiff.debugging import remember
 from autodiff.errors import (
+    ArgumentError,
     ArgumentTypeError,
     GradientTypeError,
     KernelError,
@@ -332,6 +333,37 @@ class Op(Callee):
             )
         return found
 
+    def kernel_for(self, array_type: type) -> Any:
+        """Return the kernel for raw arrays that are all of this type, to be called with every attribute by keyword.
+
+        What calls an op in a loop, and has checked its arguments, saves by it what a call does besides: completing
+        attributes, naming the op in errors, recording. Ask again in each round: kernels may be registered meanwhile.
+
+        Raises
+        ------
+        ArgumentTypeError
+            No backend has arrays of this type.
+        KernelError
+            There is none, not even a generic one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff
+        >>> add = autodiff.ops.add.kernel_for(np.ndarray)
+        >>> add(np.ones(2), np.ones(2))
+        array([2., 2.])
+        """
+        kernel = self._kernels.get(array_type)
+        if kernel is None:
+            backend = registry.backend_of(array_type)
+            if backend is None:
+                raise ArgumentTypeError(
+                    f"{self.id!r} has no kernel for {shown(array_type)}: no backend has such arrays"
+                )
+            kernel = self._kernels[array_type] = self.kernel_on(backend, array_type)
+        return kernel
+
     def kernel_origins(self) -> str:
         """List the backends that have a kernel, and whose it is."""
         rows = []
@@ -362,6 +394,8 @@ class Op(Callee):
 
     def _find_kernel(self, xs: list[Any]) -> tuple[Any, list[Any]]:
         """Return the kernel and the arrays for it, lists and foreign arrays converted."""
+        if not xs and self.variadic:
+            raise ArgumentError(f"{self.id!r} needs at least one array: its signature is {self.signature}.")
         known = [x for x in xs if type(x) in PYTHON_SCALARS or registry.backend_of(type(x)) is not None]
         converted = len(known) != len(xs)
         backend = registry.common_backend(known, repr(self.id))

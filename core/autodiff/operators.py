@@ -103,3 +103,29 @@ class Operators(Handle):  # noqa: PLW1641  # Value has the hash: mypyc cannot as
             axes = tuple(range(len(self._array.shape) - 1, -1, -1))
         return standard.permute_dims(self, axes=axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes)
     # fmt: on
+
+    @property
+    def real(self) -> Any:
+        """The real part, differentiable and never a view: writing into it leaves this Value as it is.
+
+        Examples
+        --------
+        >>> from autodiff import Value
+        >>> Value([1 + 2j]).real.data
+        array([1.])
+        """
+        return standard.real(self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part, differentiable; of real numbers zeros, as in NumPy.
+
+        Examples
+        --------
+        >>> from autodiff import Value
+        >>> z = Value(1 + 2j)
+        >>> (z.real**2 + z.imag**2).backward()  # abs(z)**2, whose gradient is 2 z
+        >>> z.grad
+        array(2.+4.j)
+        """
+        return standard.imag(self)

@@ -35,7 +35,8 @@ class Standard:
         *("negative", "positive", "abs", "exp", "log", "sqrt", "tanh", "sigmoid", "relu"),
         *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
         *("floor", "ceil", "trunc", "round"),
-        *("sum", "mean", "max", "reshape", "permute_dims", "getitem", "setitem", "astype", "to", "conj", "real"),
+        *("sum", "mean", "max", "reshape", "permute_dims", "getitem", "setitem", "astype", "to", "conj"),
+        *("real", "imag"),
         *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert", "bitwise_left_shift", "bitwise_right_shift"),
     )
     __slots__ = names

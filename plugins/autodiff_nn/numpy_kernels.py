@@ -9,7 +9,7 @@ import numpy as np
 from autodiff_nn import fused
 from autodiff_nn.fused import cross_entropy_with_logits, layer_norm, linear
 from autodiff_nn.steps import adam_factors, adam_step, momentum_step
-from autodiff_numpy.blocks import in_blocks, rows
+from autodiff_numpy.blocks import in_blocks, rows, vanishing
 from autodiff_numpy.reductions import total as lane_sums
 
 _FAST = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
@@ -163,6 +163,7 @@ def _places(target: Any, axis: int) -> tuple[Any, ...]:
 
 
 @cross_entropy_with_logits.kernel("numpy")
+@vanishing
 def _cross_entropy(x: Any, target: Any, *, axis: int) -> Any:
     fused._check_cross_entropy(np, x, target, axis)
     if not _is_fast(x):
@@ -188,6 +189,7 @@ def _cross_entropy(x: Any, target: Any, *, axis: int) -> Any:
     return total.reshape(at_class.shape) - at_class, total
 
 
+@vanishing
 def _cross_entropy_rule(g: Any, x: Any, target: Any, total: Any, axis: int) -> Any:
     if not _is_fast(x, g):
         return fused.cross_entropy_vjp_x(g, x, target, total, axis, np)
@@ -223,13 +225,17 @@ def _by_blocks(compute: Any, outputs: int, *arrays: Any) -> tuple[Any, ...]:
     return made
 
 
+#: Up to so many elements calls cost more than passes over memory, and the op's own kernel makes the fewest.
+_SMALL = 2048
+
+
 def _is_plain(*arrays: Any) -> bool:
-    return _is_fast(*arrays) and len({a.shape for a in arrays}) == 1
+    return _is_fast(*arrays) and len({getattr(a, "shape", ()) for a in arrays}) == 1
 
 
 @momentum_step.kernel("numpy")
 def _momentum_step(x: Any, g: Any, velocity: Any, **options: Any) -> Any:
-    if not _is_plain(x, g, velocity):
+    if type(x) is not np.ndarray or x.size <= _SMALL or not _is_plain(x, g, velocity):
         return momentum_step.function(np, x, g, velocity, **options)
     lr, momentum, decay = options["lr"], options["momentum"], options["weight_decay"]
 
@@ -249,17 +255,50 @@ def _momentum_step(x: Any, g: Any, velocity: Any, **options: Any) -> Any:
     return _by_blocks(compute, 2, x, g, velocity)
 
 
+_small_adam_step = adam_step.function
+
+
 @adam_step.kernel("numpy")
-def _adam_step(x: Any, g: Any, mean: Any, square: Any, **options: Any) -> Any:
-    if not _is_plain(x, g, mean, square):
-        return adam_step.function(np, x, g, mean, square, **options)
-    (keep, keep_square), decay, lr = options["betas"], options["weight_decay"], options["lr"]
-    scale, correction = adam_factors(options["step"], lr, options["betas"])
+def _adam_step(
+    x: Any,
+    g: Any,
+    mean: Any,
+    square: Any,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> Any:
+    large = type(x) is np.ndarray and x.size > _SMALL and _is_plain(x, g, mean, square)
+    return (_large_adam_step if large else _small_adam_step)(
+        np, x, g, mean, square, step=step, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, decoupled=decoupled
+    )
+
+
+def _large_adam_step(
+    xp: Any,
+    x: Any,
+    g: Any,
+    mean: Any,
+    square: Any,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> Any:
+    keep, keep_square = betas
+    scale, eps = adam_factors(step, lr, betas, eps)
 
     def compute(outs: Any, ins: Any) -> None:
         (out, new, new_square), (x, g, mean, square) = outs, ins
-        if decay and not options["decoupled"]:
-            g = g + decay * x
+        if weight_decay and not decoupled:
+            g = g + weight_decay * x
         part = g * (1 - keep)
         np.multiply(mean, keep, new)
         new += part
@@ -268,10 +307,9 @@ def _adam_step(x: Any, g: Any, mean: Any, square: Any, **options: Any) -> Any:
         np.multiply(square, keep_square, new_square)
         new_square += part
         np.sqrt(new_square, part)
-        part *= correction
-        part += options["eps"]
+        part += eps
         np.divide(new, part, part)
         part *= scale
-        np.subtract(x * (1 - lr * decay) if decay and options["decoupled"] else x, part, out)
+        np.subtract(x * (1 - lr * weight_decay) if decoupled else x, part, out)
 
     return _by_blocks(compute, 3, x, g, mean, square)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from autodiff import Value
-from autodiff.extend import ArgumentError, ArgumentTypeError
+from autodiff.extend import ArgumentError, ArgumentTypeError, backend_of
 from autodiff_nn.checks import backend, brief, mapping, number, one_number, parameter, raw, told
 from autodiff_nn.steps import adam_step, momentum_step, sgd_step
 
@@ -82,14 +82,10 @@ class Optimizer:
                 state = next(states)
                 g = p.grad
                 if g is not None:
-                    self._follow(p, state)
-                    p.data = self._moved(p.data, raw(g), group, state)
-
-    def _follow(self, p: Value, state: dict[str, Any]) -> None:
-        """Move what is remembered of a parameter to where it is: it may have moved since the last step."""
-        for name, entry in state.items():
-            if name != "step" and (backend(entry) is not backend(p) or backend(p).device(entry) != p.device):
-                state[name] = _like(entry, p.data)
+                    x = p.data
+                    if state:
+                        _follow(x, state)
+                    p.data = self._moved(x, g.data if type(g) is Value else g, group, state)
 
     def _moved(self, x: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> Any:
         """Return the new numbers of a parameter; may write into `state` alone."""
@@ -140,9 +136,9 @@ class Optimizer:
         rates = [one_number(f"{where}: {name}", state[name]) for name in names]
         for group, rate in zip(self.groups, rates, strict=True):
             group["lr"] = rate
-        self.state = states
+        self.state = [{name: kept[name] for name in self._remembers if name in kept} for kept in states]
 
-    #: Names of what `_moved` keeps of each parameter.
+    #: Names of what `_moved` keeps of each parameter; the last is an array.
     _remembers: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -151,6 +147,16 @@ class Optimizer:
             for g in self.groups
         ]
         return f"{type(self).__name__}({lines[0]})" if len(lines) == 1 else "\n  ".join([type(self).__name__, *lines])
+
+
+def _follow(x: Any, state: dict[str, Any]) -> None:
+    """Move what is remembered of a parameter to where its numbers `x` are: they may have moved since the last step."""
+    own: Any = backend_of(type(x))
+    last = next(reversed(state.values()))  # moved after all others: they are where it is
+    if type(last) is not type(x) or own.device(last) != own.device(x):
+        for name, entry in state.items():
+            if name != "step":
+                state[name] = _like(entry, x)
 
 
 def _like(entry: Any, x: Any) -> Any:
@@ -218,13 +224,18 @@ class SGD(Optimizer):
             raise ArgumentError(f"{where}: nesterov=True needs a momentum, and no dampening")
 
     def _moved(self, x: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> Any:
-        options = {name: group[name] for name in ("lr", "weight_decay")}
         if not group["momentum"]:
-            return sgd_step(x, g, **options)
-        dampening = group["dampening"] if state else 0.0  # the first velocity is the gradient
-        velocity = state["momentum"] if state else backend(x).xp.zeros_like(x)
-        options |= {"momentum": group["momentum"], "dampening": dampening, "nesterov": group["nesterov"]}
-        x, state["momentum"] = momentum_step(x, g, velocity, **options)
+            return sgd_step.kernel_for(type(x))(x, g, lr=group["lr"], weight_decay=group["weight_decay"])
+        x, state["momentum"] = momentum_step.kernel_for(type(x))(
+            x,
+            g,
+            state["momentum"] if state else backend(x).xp.zeros_like(x),
+            lr=group["lr"],
+            momentum=group["momentum"],
+            dampening=group["dampening"] if state else 0.0,  # the first velocity is the gradient
+            weight_decay=group["weight_decay"],
+            nesterov=group["nesterov"],
+        )
         return x
 
 
@@ -289,9 +300,17 @@ class Adam(Optimizer):
             xp = backend(x).xp
             state.update(step=0, mean=xp.zeros_like(x), square=xp.zeros_like(x))
         state["step"] += 1
-        options = {name: group[name] for name in ("lr", "betas", "eps", "weight_decay")}
-        x, state["mean"], state["square"] = adam_step(
-            x, g, state["mean"], state["square"], step=state["step"], decoupled=self._decoupled, **options
+        x, state["mean"], state["square"] = adam_step.kernel_for(type(x))(
+            x,
+            g,
+            state["mean"],
+            state["square"],
+            step=state["step"],
+            lr=group["lr"],
+            betas=group["betas"],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            decoupled=self._decoupled,
         )
         return x
 

@@ -114,16 +114,19 @@ def adam_step(
     >>> autodiff.ops.adam_step(np.ones(1), np.ones(1), zero, zero, step=1, lr=0.5)[0].round(6)
     array([0.5])
     """
-    scale, correction = adam_factors(step, lr, betas)
+    scale, eps = adam_factors(step, lr, betas, eps)
     if decoupled:
         x = x * (1 - lr * weight_decay)
     elif weight_decay:
         gradient = gradient + weight_decay * x
-    mean = betas[0] * mean + (1 - betas[0]) * gradient
-    square = betas[1] * square + (1 - betas[1]) * (gradient * gradient)
-    return x - scale * (mean / (correction * xp.sqrt(square) + eps)), mean, square
+    keep, keep_square = betas
+    mean = keep * mean + (1 - keep) * gradient
+    square = keep_square * square + (1 - keep_square) * (gradient * gradient)
+    return x - scale * (mean / (xp.sqrt(square) + eps)), mean, square
 
 
-def adam_factors(step: int, lr: float, betas: tuple[float, float]) -> tuple[float, float]:
-    """Return what undoes that the running means begin at zero: for the step, and for the root of the squares."""
-    return lr / (1 - betas[0] ** step), (1 - betas[1] ** step) ** -0.5
+def adam_factors(step: int, lr: float, betas: tuple[float, float], eps: float) -> tuple[float, float]:
+    """Return `lr` and `eps` with what undoes that the running means begin at zero: the order of the end of section 2."""
+    keep, keep_square = betas
+    root = (1 - keep_square**step) ** 0.5
+    return lr * root / (1 - keep**step), eps * root

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.extend import Array, Sample, primitive, sample
-from autodiff_ops.manipulation import reshape, squeeze
+from autodiff_ops.manipulation import matrix_transpose, reshape, squeeze
 from autodiff_ops.shapes import conj
 
 
@@ -45,6 +45,8 @@ def _matmul_batching(x1: Any, x2: Any, batched: tuple[bool, ...]) -> Any:
     n1, n2 = (len(x.shape) - own for x, own in zip((x1, x2), batched, strict=True))
     if not batched[1] and n2 <= 2:  # one product over all rows
         return matmul(x1, x2) if n1 else NotImplemented
+    if not batched[0] and n1 in (1, 2) and n2 == 1:
+        return matmul(x2, x1 if n1 == 1 else matrix_transpose(x1))
     if n1 < 1 or n2 < 1:
         return NotImplemented
     # As matrices, with as many leading axes on either side.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import ArgumentError, Array, Sample, composite, sample
-from autodiff_ops.conversion import astype
+from autodiff.extend import ArgumentError, Array, Sample, backend_of, composite, sample
 from autodiff_ops.elementwise.arithmetic import conj, multiply
 from autodiff_ops.elementwise.comparison import clip, where
 from autodiff_ops.indexing import take
@@ -180,7 +179,11 @@ def interp(x: Any, points: Any, values: Any) -> Any:
     5.0
     """
     x = arrayed(x)
-    points, values = (v if hasattr(v, "shape") else astype(arrayed(v), dtype=x.dtype) for v in (points, values))
+    raw = x.data if hasattr(x, "requires_grad") else x
+    own: Any = backend_of(type(raw))
+    points, values = (
+        v if hasattr(v, "shape") else own.beside(own.asarray(v, dtype=x.dtype), raw) for v in (points, values)
+    )
     if len(points.shape) != 1 or points.shape != values.shape or not points.shape[0]:
         raise ArgumentError(
             f"interp takes points and values as vectors of one length, from 1 on; it was given shapes "

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from autodiff import AutodiffError, Value, grad, is_grad_enabled, ops
+from autodiff.extend import primitive
 
 V = Value(np.ones((2, 3)))
+
+
+@primitive(vjp=lambda g: (g,))
+def _first_of_several(xp: Any, *xs: Any) -> Any:
+    return xs[0] * 1
+
 
 _CASES: list[tuple[str, Any, type[Exception], list[str]]] = [
     ("shapes", lambda: V + np.ones(4), ValueError, ["add", "(2, 3)", "(4,)", "float64"]),
@@ -23,6 +30,7 @@ _CASES: list[tuple[str, Any, type[Exception], list[str]]] = [
     ("permutation", lambda: V.transpose(0, 0), ValueError, ["permute_dims", "(0, 0)"]),
     ("concat", lambda: ops.concat(V, np.ones(4)), ValueError, ["concat", "(4,)"]),
     ("concat of nothing", ops.concat, ValueError, ["concat", "at least one"]),
+    ("no arrays for any number of them", _first_of_several, ValueError, ["_first_of_several", "at least one array"]),
     ("split", lambda: ops.split(V, sections=4), ValueError, ["split", "4"]),
     ("max of nothing", lambda: Value(np.zeros((0, 3))).max(), ValueError, ["max", "(0, 3)"]),
     ("attribute name", lambda: ops.sum(V, axs=0), TypeError, ["axs", "axis", "sum(x, *, axis=None"]),

@@ -275,6 +275,9 @@ def test_elementwise_and_holomorphic() -> None:
 
     np.testing.assert_allclose(elementwise_grad(lambda x: x.exp())(X), np.exp(X))
     np.testing.assert_allclose(holomorphic_grad(lambda v: v * v * v)(z), 3 * z**2)
+    of_a_number = holomorphic_grad(lambda v: v * v)(1 + 2j)
+    assert isinstance(of_a_number, np.ndarray)
+    assert of_a_number == 2 + 4j
     with pytest.raises(ArgumentError, match="complex"):
         holomorphic_grad(lambda v: v * v)(2.0)
 

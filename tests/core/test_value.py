@@ -145,6 +145,19 @@ def test_attributes_of_a_matrix() -> None:
         Value(np.zeros(3)).mT
 
 
+def test_parts_of_complex_numbers_are_differentiable() -> None:
+    """By PyTorch's convention ``abs(z)**2`` has the gradient ``2 z``; a real number has itself and zeros."""
+    z = Value([1 + 2j, -3j])
+    assert (z.real.data.tolist(), z.imag.data.tolist()) == ([1, 0], [2, -3])
+    (z.real**2 + 3 * z.imag).sum().backward()
+    assert z.grad.tolist() == [2 + 3j, 3j]
+    x = Value([1.0, 2.0])
+    assert (x.real.data.tolist(), x.imag.data.tolist()) == ([1, 2], [0, 0])
+    (x.real * x + x.imag).sum().backward()
+    assert x.grad.tolist() == [2, 4]
+    assert Value(np.arange(2)).imag.data.tolist() == [0, 0]
+
+
 def test_unknown_attribute_lists_the_nearest() -> None:
     """A misspelt method is an AttributeError with the nearest names, so that hasattr works."""
     with pytest.raises(AttributeError, match="tanh"):

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import cupy
 import cupy.cuda.cub
 import cupy.cuda.thrust
+import cupy.fft
 import cupy.random
 import numpy as np
 
@@ -25,6 +26,10 @@ CUB = (
     "cub_reduction",
     "cub_scan",
 )
+
+
+#: There is no cuFFT either.
+TRANSFORMS = tuple(f"{kind}fft{n}" for kind in ("", "i", "r", "ir") for n in ("", "2", "n"))
 
 
 def _array(pointer: int, shape: Any, dtype: Any) -> Any:
@@ -99,6 +104,16 @@ def _on_device(host: Any, out: Any = None) -> Any:
     return out
 
 
+def _transform(name: str) -> Any:
+    """Return NumPy's function in the place of one of `cupy.fft`, on the memory of the device."""
+
+    def run(a: Any, *args: Any, **kwargs: Any) -> Any:
+        a = cupy.ascontiguousarray(a)
+        return _on_device(getattr(np.fft, name)(_array(a.data.ptr, a.shape, a.dtype), *args, **kwargs))
+
+    return run
+
+
 def _refusal(name: str) -> Any:
     def refused(*args: Any, **kwargs: Any) -> NoReturn:
         raise NotImplementedError(f"{name} is compiled device code, which cannot run on the CPU")
@@ -107,12 +122,14 @@ def _refusal(name: str) -> Any:
 
 
 def replace_precompiled() -> None:
-    """Put NumPy in the place of Thrust's sorts and of the numbers of `cupy.random.default_rng`; make CUB raise."""
+    """Put NumPy in the place of Thrust's sorts, of cuFFT and of the numbers of `cupy.random.default_rng`; make CUB raise."""
     thrust = cupy.cuda.thrust
     thrust.sort, thrust.argsort, thrust.lexsort = _sort, _argsort, _lexsort
     for name in CUB:
         if hasattr(cupy.cuda.cub, name):
             setattr(cupy.cuda.cub, name, _refusal(f"cupy.cuda.cub.{name}"))
+    for name in TRANSFORMS:
+        setattr(cupy.fft, name, _transform(name))
     cupy.random._generator_api.init_curand = _initialise
     for name in [n for n in dir(cupy.random.Generator) if not n.startswith("_")]:
         method = getattr(Draws, name, None) or _refusal(f"cupy.random.Generator.{name}")

@@ -7,6 +7,7 @@ import pytest
 
 import autodiff_nn as nn
 from autodiff import AutodiffError, Value
+from autodiff.registry import registry
 
 
 def train(make, steps, *, model=None, optimizer=None, schedule=None, start=0):
@@ -279,3 +280,54 @@ def test_wrong_arguments_are_named(name):
     call, message = _WRONG[name]
     with pytest.raises(AutodiffError, match=message):
         call()
+
+
+def test_an_optimiser_takes_its_steps_by_the_kernels_that_are_registered():
+    """One call of the backend's kernel for each parameter, with every option; also of one that is registered later."""
+    parameters = [Value([1.0, 2.0]), Value(3.0)]
+    optimizer = nn.Adam(parameters, lr=0.5)
+    for p in parameters:
+        p.grad = np.ones(p.shape)
+    optimizer.step()
+    calls = []
+
+    def kernel(x, gradient, mean, square, **options):
+        calls.append(options)
+        return x - 1.0, mean, square
+
+    before = [p.data.copy() for p in parameters]
+    with registry.scoped():
+        registry.register_kernel("autodiff_nn.adam_step", "numpy", kernel)
+        optimizer.step()
+    after = [p.data for p in parameters]
+    optimizer.step()
+
+    assert [(x - y).tolist() for x, y in zip(before, after, strict=True)] == [[1.0, 1.0], 1.0]
+    options = {"lr": 0.5, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "decoupled": False}
+    assert calls == [{"step": 2, **options}] * 2
+
+
+@pytest.mark.parametrize("make", [*MAKERS.values(), lambda p: nn.SGD(p, lr=0.1, momentum=0.9, nesterov=True)])
+def test_large_and_small_arrays_take_the_same_steps(make):
+    """Ten steps of a large array are those of its parts, which other code takes."""
+    numbers, gradients = np.linspace(-1, 1, 10_000), np.random.default_rng(0).standard_normal((10, 10_000))
+    large, small = Value(numbers), [Value(part) for part in numbers.reshape(10, 1000)]
+    for parameters in ([large], small):
+        optimizer = make(parameters)
+        for gradient in gradients:
+            for p, g in zip(parameters, np.split(gradient, len(parameters)), strict=True):
+                p.grad = g
+            optimizer.step()
+
+    np.testing.assert_allclose(large.data, np.concatenate([p.data for p in small]), rtol=1e-12, atol=1e-14)
+
+
+def test_a_state_may_come_in_any_order():
+    """A file may list the entries of a state by the alphabet; what is remembered is not copied at each step."""
+    w = Value([1.0, 2.0])
+    w.grad = np.ones(2)
+    optimizer = nn.Adam([w])
+    optimizer.step()
+    optimizer.load_state_dict(dict(sorted(optimizer.state_dict().items(), reverse=True)))
+
+    assert list(optimizer.state[0]) == ["step", "mean", "square"]
