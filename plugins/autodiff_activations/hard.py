@@ -116,4 +116,5 @@ def hard_swish(xp: Any, x: Any) -> Any:
     >>> autodiff.ops.hard_swish(4.0).item()
     4.0
     """
+    x = real("hard_swish", x, xp)
     return x * xp.clip(x / 6 + 0.5, 0, 1)

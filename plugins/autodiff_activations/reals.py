@@ -12,7 +12,7 @@ __all__ = ["conj", "real"]
 def real(name: str, x: Any, xp: Any) -> Any:
     """Return `x`, or refuse complex numbers."""
     if xp.isdtype(x.dtype, "complex floating"):
-        raise ArgumentTypeError(f"{name} has no derivative for complex numbers; it was given dtype {x.dtype}")
+        raise ArgumentTypeError(f"{name} is for real numbers; it was given dtype {x.dtype}")
     return x
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import ArgumentError, ArgumentTypeError, Array, Sample, elementwise, unary
+from autodiff.extend import ArgumentError, Array, Sample, elementwise, unary
 from autodiff_activations.reals import real
 
 _SIDES = ((0.1, 2.0), (-2.0, -0.1))
@@ -42,8 +42,7 @@ def relu(xp: Any, x: Any) -> Any:
     >>> x.grad
     array([0., 0., 1.])
     """
-    if xp.isdtype(x.dtype, "complex floating"):
-        raise ArgumentTypeError(f"relu has no meaning for complex numbers; it was given dtype {x.dtype}")
+    x = real("relu", x, xp)
     return xp.maximum(x, 0)
 
 
@@ -68,8 +67,7 @@ def leaky_relu(xp: Any, x: Any, *, negative_slope: float = 0.01) -> Any:
     >>> autodiff.ops.leaky_relu(np.array([-1.0, 2.0]))
     array([-0.01,  2.  ])
     """
-    if xp.isdtype(x.dtype, "complex floating"):
-        raise ArgumentTypeError(f"relu has no meaning for complex numbers; it was given dtype {x.dtype}")
+    x = real("leaky_relu", x, xp)
     return xp.maximum(x, 0) + negative_slope * xp.minimum(x, 0)
 
 
@@ -112,8 +110,7 @@ def prelu(xp: Any, x: Any, weight: Any) -> Any:
     >>> autodiff.ops.prelu(np.array([-2.0, 2.0]), 0.25)
     array([-0.5,  2. ])
     """
-    if xp.isdtype(x.dtype, "complex floating"):
-        raise ArgumentTypeError(f"relu has no meaning for complex numbers; it was given dtype {x.dtype}")
+    x = real("prelu", x, xp)
     return xp.maximum(x, 0) + weight * xp.minimum(x, 0)
 
 
@@ -144,8 +141,7 @@ def elu(xp: Any, x: Any, *, alpha: float = 1.0) -> Any:
     -0.6321
     """
     _require_positive("alpha", alpha, zero=True)
-    if xp.isdtype(x.dtype, "complex floating"):
-        raise ArgumentTypeError(f"relu has no meaning for complex numbers; it was given dtype {x.dtype}")
+    x = real("elu", x, xp)
     return xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0))
 
 
@@ -173,6 +169,7 @@ def selu(xp: Any, x: Any) -> Any:
     >>> round(autodiff.ops.selu(1.0).item(), 4)
     1.0507
     """
+    x = real("selu", x, xp)
     return _SCALE * xp.maximum(x, 0) + _SCALED_ALPHA * xp.expm1(xp.minimum(x, 0))
 
 
@@ -202,6 +199,5 @@ def celu(xp: Any, x: Any, *, alpha: float = 1.0) -> Any:
     -0.7869
     """
     _require_positive("alpha", alpha)
-    if xp.isdtype(x.dtype, "complex floating"):
-        raise ArgumentTypeError(f"relu has no meaning for complex numbers; it was given dtype {x.dtype}")
+    x = real("celu", x, xp)
     return xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0) / alpha)

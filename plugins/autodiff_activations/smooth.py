@@ -50,6 +50,7 @@ def log_sigmoid(xp: Any, x: Any) -> Any:
     >>> autodiff.ops.log_sigmoid(-1000.0).item()
     -1000.0
     """
+    x = real("log_sigmoid", x, xp)
     return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x)))
 
 
@@ -68,6 +69,7 @@ def softplus(xp: Any, x: Any) -> Any:
     >>> round(autodiff.ops.softplus(0.0).item(), 4)
     0.6931
     """
+    x = real("softplus", x, xp)
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
@@ -129,7 +131,7 @@ def mish(xp: Any, x: Any) -> Any:
     >>> round(autodiff.ops.mish(1.0).item(), 4)
     0.8651
     """
-    return x * xp.tanh(softplus(x))
+    return x * xp.tanh(softplus(real("mish", x, xp)))
 
 
 _ROOT_HALF = math.sqrt(0.5)
@@ -220,7 +222,7 @@ def softsign(xp: Any, x: Any) -> Any:
     >>> autodiff.ops.softsign(1.0).item()
     0.5
     """
-    return x / (1 + xp.abs(x))
+    return x / (1 + xp.abs(real("softsign", x, xp)))
 
 
 def _tanhshrink_partial(x: Any, xp: Any) -> Any:

@@ -5,9 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from autodiff.extend import ArgumentError, get_backend
+from autodiff.extend import ArgumentError, ArgumentTypeError, get_backend
 
-__all__ = ["arrayed", "conj", "is_complex", "is_half", "normal_axes", "normal_axis", "possible", "size_of"]
+__all__ = [
+    "arrayed",
+    "conj",
+    "is_complex",
+    "is_half",
+    "normal_axes",
+    "normal_axis",
+    "possible",
+    "require_real",
+    "size_of",
+]
 
 
 def arrayed(x: Any) -> Any:
@@ -51,6 +61,12 @@ def is_half(x: Any, xp: Any) -> bool:
 def is_complex(x: Any) -> bool:
     """Tell whether an array or a Value is complex, where there is no ``xp`` to ask."""
     return "complex" in str(x.dtype)
+
+
+def require_real(name: str, dtype: Any, xp: Any) -> None:
+    """Refuse complex numbers where a kernel would take them, and make something else of them."""
+    if xp.isdtype(dtype, "complex floating"):
+        raise ArgumentTypeError(f"{name} is for real numbers; it was given dtype {dtype}")
 
 
 def conj(x: Any, xp: Any) -> Any:

@@ -9,7 +9,7 @@ from autodiff.extend import Array, Sample, binary, composite, elementwise, unary
 from autodiff_ops.elementwise.comparison import isnan, maximum, minimum, where
 from autodiff_ops.elementwise.exponential import logaddexp
 from autodiff_ops.elementwise.trigonometric import sin
-from autodiff_ops.shapes import arrayed
+from autodiff_ops.shapes import arrayed, require_real
 
 _DEGREE = math.pi / 180
 
@@ -54,12 +54,18 @@ def fmod(xp: Any, x1: Any, x2: Any) -> Any:
 
     Its derivatives are 1 and ``-trunc(x1 / x2)``, also at the jumps.
 
+    Raises
+    ------
+    ArgumentTypeError
+        The numbers are complex.
+
     Examples
     --------
     >>> import autodiff
     >>> autodiff.ops.fmod(-7.0, 4.0).item()
     -3.0
     """
+    require_real("fmod", xp.result_type(x1, x2), xp)
     # Of positive numbers both remainders are one.
     rest = xp.remainder(abs(x1), abs(x2))
     return xp.where(x1 < 0, -rest, rest)
@@ -69,6 +75,11 @@ def fmod(xp: Any, x1: Any, x2: Any) -> Any:
 def heaviside(xp: Any, x1: Any, x2: Any) -> Any:
     """0 where `x1` is negative, 1 where it is positive, and `x2` where it is 0; not differentiable.
 
+    Raises
+    ------
+    ArgumentTypeError
+        The numbers are complex.
+
     Examples
     --------
     >>> import numpy as np
@@ -76,6 +87,7 @@ def heaviside(xp: Any, x1: Any, x2: Any) -> Any:
     >>> autodiff.ops.heaviside(np.array([-1.0, 0.0, 1.0]), 0.5)
     array([0. , 0.5, 1. ])
     """
+    require_real("heaviside", xp.result_type(x1, x2), xp)
     y = xp.where(x1 > 0, 1.0, xp.where(x1 == 0, x2, xp.where(x1 != x1, x1, 0.0)))
     return xp.astype(y, xp.result_type(x1, x2))
 

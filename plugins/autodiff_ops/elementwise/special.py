@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from autodiff.extend import Array, Sample, binary, elementwise, unary
+from autodiff_ops.shapes import require_real
 
 # Rational functions of the C library Cephes: x * T(x**2) / U(x**2) for |x| < 1, 1 - exp(-x**2) P(|x|) / Q(|x|) beyond.
 _T = (9.60497373987051638749e0, 9.00260197203842689217e1, 2.23200534594684319226e3, 7.00332514112805075473e3,
@@ -83,6 +84,7 @@ def erf(xp: Any, x: Any) -> Any:
     >>> round(autodiff.ops.erf(1.0).item(), 12)
     0.84270079295
     """
+    require_real("erf", x.dtype, xp)
     if x.dtype not in (xp.float32, xp.float64):  # the range of half precision is too small for the coefficients
         return xp.astype(erf.function(xp, xp.astype(x, xp.float32)), x.dtype)
     if x.dtype == xp.float32:
@@ -101,6 +103,7 @@ def erf(xp: Any, x: Any) -> Any:
 def _erf_numpy(x: Any) -> Any:
     import numpy as np
 
+    require_real("erf", x.dtype, np)
     if x.dtype == np.float16:  # its range is too small for the coefficients
         return _erf_numpy(x.astype(np.float32)).astype(np.float16)
     if x.size < _FEW:
