@@ -45,31 +45,29 @@ def _pull_back(
     born = next_seq() if record else 0
     if record:
         MODE.set(mode() & ~NO_GRAD)
-    for root in roots:
-        registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
     checks, batch = mode() & DEBUG, mode() & BATCH
     order, cotangents = schedule(roots, max(since, min((e.seq for e in targets or ()), default=0)))
     live = None if targets is None else between(order, set(targets))
     wanted: set[Edge] = set(targets or ())
     refuse_spent(order)
-    unusual = record or checks or live is not None
+    unusual = record or checks or live is not None or follow is not None
     found: dict[Edge, Any] = {}  # cotangents of nodes: of the targets among them, and of those that retain theirs
+    mixed = False  # whether cotangents have another type than their edge says, as batches may: no sums in place then
     for root, seed in zip(roots, seeds, strict=True):
+        registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
+        mixed = mixed or type(seed) is not root.type
         before = cotangents.get(root)
         cotangents[root] = seed if before is None else before + seed
     summed: set[Edge] = set()  # edges whose cotangent is a sum made here: it is ours to add to in place
     dtype: Any = None
-    is_complex = False
-    node = saved = None
+    is_complex, node, saved = False, None, None
     try:
         for node in order:
             g = cotangents.pop(node)
             if g is None:  # no path from the roots, or none through which anything flows
                 continue
-            if follow is not None:
-                follow(g, node)
             plan: Plan = in_batch(node.plan) if batch else node.plan
-            edges = (node.edge1, node.edge2) + node.more  # noqa: RUF005  # see `schedule`
+            edges = (node.edge1, node.edge2) + node.more  # noqa: RUF005  # unpacking takes longer than adding ()
             saved = node.saved
             if node.dtype is not dtype:
                 dtype = node.dtype
@@ -77,22 +75,23 @@ def _pull_back(
             pulls: Any = plan.conj_pulls if is_complex else plan.pulls
             if plan.replaced is not None and not (record or is_complex):
                 pulls = plan.replaced.get(node.type, pulls)
-            if node.watch is not None:
-                g = inspection.attend(node, g, found, checks)
-            if live is not None:
-                if node in wanted:
-                    found[node] = g
-                if node not in live:
-                    continue
-            if plan.special:
+            if unusual or plan.special or node.watch is not None:
+                if follow is not None:
+                    follow(g, node)
+                if node.watch is not None:
+                    g = inspection.attend(node, g, found, checks)
+                if live is not None:
+                    if node in wanted:
+                        found[node] = g
+                    if node not in live:
+                        continue
                 if plan is SELECT:
                     place(cotangents, node, g)
                     continue
-                pulls, g = plan.specialise(pulls, g)
-            if unusual:
+                if plan.special:
+                    pulls, g = plan.specialise(pulls, g)
                 if live is not None:
-                    ends = [edge in live or edge in wanted for edge in node.edges]
-                    pulls = [pull if end else nothing for end, pull in zip(ends, pulls, strict=True)]
+                    pulls = [p if e in live or e in wanted else nothing for e, p in zip(node.edges, pulls, strict=True)]
                 saved, pulls = inspection.recorded(node, pulls) if record else (saved, pulls)
                 pulls = inspection.checked(node, pulls, g, saved) if checks else pulls
             if not retain:
@@ -108,13 +107,14 @@ def _pull_back(
                     continue
                 if type(q) is not edge.type or q.dtype is not edge.dtype or q.shape != edge.shape or record:
                     q = project(q, edge, node, plan.wrt[i - 1], born)
+                    mixed = mixed or type(q) is not edge.type
                 before = cotangents.get(edge)
                 if before is None:
                     cotangents[edge] = q
                     continue
                 if follow is not None:
                     follow(q)
-                if edge in summed and type(q) is type(before):
+                if edge in summed and not mixed:
                     before += q
                     cotangents[edge] = before
                 else:

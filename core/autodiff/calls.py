@@ -6,8 +6,9 @@ whatever they do not know yet they leave to it.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from autodiff import handles
 from autodiff.arguments import admit
 from autodiff.graph import Node, next_seq
 from autodiff.handles import Callee, Handle, wrap
@@ -23,13 +24,12 @@ _SPECIAL: Final = NO_GRAD | DEBUG | FORWARD
 
 def unary(op: Callee, a: Any) -> Any:
     """Apply to one array."""
-    whole: Any = op
     if not isinstance(a, Handle):
-        return whole(a)
+        return cast("Any", op)(a)
     x = a._array
     kernel = op._quick.get(type(x))
     if kernel is None:
-        return whole(a)
+        return cast("Any", op)(a)
     try:
         y = kernel(x)
     except Exception as exc:
@@ -37,13 +37,32 @@ def unary(op: Callee, a: Any) -> Any:
     edge = a._edge
     plan: Plan | None = op._short_plans[1]
     if edge is None or plan is None or mode() & _SPECIAL:
-        return whole._record((x,), (edge,), y, (), {})
+        return cast("Any", op)._record((x,), (edge,), y, (), {})
     keep = plan.keep
     if keep == OUTPUT:
-        return _recorded(plan, edge, None, y, y)
-    if keep == FIRST:
-        return _recorded(plan, edge, None, x, y)
-    return _recorded(plan, edge, None, None if keep == NOTHING else plan.collect((x,), y, (), {}), y)
+        saved: Any = y
+    elif keep == FIRST:
+        saved = x
+    elif keep == NOTHING:
+        saved = None
+    else:
+        saved = plan.collect((x,), y, (), {})
+    # Written out, here and in `binary`: a call with so many arguments would cost as much again.
+    node = Node()
+    node.plan = plan
+    node.edge1 = edge
+    node.edge2 = None
+    node.more = ()
+    node.saved = saved
+    node.shape = y.shape
+    node.dtype = y.dtype
+    node.type = type(y)
+    node.seq = next_seq()
+    node.watch = None
+    value: Handle = handles.new_value()
+    value._array = y
+    value._edge = node
+    return value
 
 
 def binary(op: Callee, a: Any, b: Any) -> Any:
@@ -59,20 +78,22 @@ def binary(op: Callee, a: Any, b: Any) -> Any:
         edge2 = b._edge
     else:
         x2 = b if type(b) in PYTHON_SCALARS else admit(op, b)
-    whole: Any = op
     t = type(x1)
     kernel = op._quick.get(t if t is type(x2) else (t, type(x2)))
     if kernel is None:
-        return whole(a, b)
+        return cast("Any", op)(a, b)
     try:
         y = kernel(x1, x2)
     except Exception as exc:
         refuse(op, exc, (x1, x2), {}, (a, b))
-    if edge1 is None and edge2 is None:
+    if edge1 is not None:
+        plan: Plan | None = op._short_plans[1 if edge2 is None else 3]
+    elif edge2 is not None:
+        plan = op._short_plans[2]
+    else:
         return wrap(y, None) if isinstance(a, Handle) or isinstance(b, Handle) else y
-    plan: Plan | None = op._short_plans[1 if edge2 is None else 2 if edge1 is None else 3]
     if plan is None or mode() & _SPECIAL:
-        return whole._record((x1, x2), (edge1, edge2), y, (), {})
+        return cast("Any", op)._record((x1, x2), (edge1, edge2), y, (), {})
     keep = plan.keep
     if keep == NOTHING:
         saved: Any = None
@@ -84,16 +105,10 @@ def binary(op: Callee, a: Any, b: Any) -> Any:
         saved = x1
     else:
         saved = plan.collect((x1, x2), y, (), {})
-    if edge1 is None:
-        return _recorded(plan, edge2, None, saved, y)
-    return _recorded(plan, edge1, edge2, saved, y)
-
-
-def _recorded(plan: Plan, edge1: Any, edge2: Any, saved: Any, y: Any) -> Any:
     node = Node()
     node.plan = plan
-    node.edge1 = edge1
-    node.edge2 = edge2
+    node.edge1 = edge2 if edge1 is None else edge1
+    node.edge2 = None if edge1 is None else edge2
     node.more = ()
     node.saved = saved
     node.shape = y.shape
@@ -101,4 +116,7 @@ def _recorded(plan: Plan, edge1: Any, edge2: Any, saved: Any, y: Any) -> Any:
     node.type = type(y)
     node.seq = next_seq()
     node.watch = None
-    return wrap(y, node)
+    value: Handle = handles.new_value()
+    value._array = y
+    value._edge = node
+    return value

@@ -178,8 +178,19 @@ def schedule(roots: Iterable[Edge], floor: int = 0) -> tuple[list[Node], dict[Ed
     found: dict[Edge, Any] = dict.fromkeys(root for root in roots if type(root) is Node)
     order: list[Any] = list(found)
     for node in order:  # grows while it is read
-        for edge in (node.edge1, node.edge2) + node.more:  # noqa: RUF005  # unpacking takes longer than adding ()
-            if type(edge) is Node and edge not in found and edge.seq >= floor:
+        # Written out: most nodes have one edge, few have more than two, and a loop would need a tuple of them.
+        edge = node.edge1
+        if isinstance(edge, Node) and edge not in found and edge.seq >= floor:
+            found[edge] = None
+            order.append(edge)
+        edge = node.edge2
+        if edge is None:
+            continue
+        if isinstance(edge, Node) and edge not in found and edge.seq >= floor:
+            found[edge] = None
+            order.append(edge)
+        for edge in node.more:
+            if isinstance(edge, Node) and edge not in found and edge.seq >= floor:
                 found[edge] = None
                 order.append(edge)
     order.sort(key=_by_seq, reverse=True)

@@ -9,6 +9,7 @@ classes: these have weak references, and names that are looked up when they are 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from autodiff.compiling import mypyc_attr
@@ -40,20 +41,19 @@ class Callee:
     _short_plans: list[Any]
 
 
-_value: Any = Handle
-_new: Any = Handle.__new__
+#: Makes an empty `Value`.
+new_value: Any = None
 
 
 def make_values_of(value_type: Any) -> None:
     """Let `wrap` make instances of `value_type`, which is `Value`."""
-    global _new, _value  # noqa: PLW0603  # read at every call of an op
-    _value = value_type
-    _new = value_type.__new__
+    global new_value  # noqa: PLW0603  # read at every call of an op
+    new_value = partial(value_type.__new__, value_type)
 
 
 def wrap(data: Any, edge: Any) -> Any:
     """Make a `Value` without looking at what it holds."""
-    value: Handle = _new(_value)
+    value: Handle = new_value()
     value._array = data
     value._edge = edge
     return value

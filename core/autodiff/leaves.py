@@ -49,11 +49,9 @@ _ALONE = _pop({0: object()}, 0)[1]
 def first_sum(arrived: dict[Any, Any], edge: Edge, g: Any) -> Any:
     """Take the cotangent of `edge` out of `arrived` and return its sum with `g`: in its own memory if that is safe."""
     before, references = _pop(arrived, edge)
-    if type(before) is Value or type(g) is Value:
+    if type(before) is not type(g) or type(before) is Value:  # one of them a batch
         return before + g
     own: Any = registry.backend_of(type(before))
-    if type(before) is not type(g) and registry.backend_of(type(g)) is not own:  # one of them a batch
-        return before + g
     return own.add(before, g, alone=references <= _ALONE)
 
 
