@@ -30,9 +30,10 @@ def convert(op: Any, i: int, x: Any, backend: Any) -> Any:
             f"lists of numbers and arrays of the backends {known}"
         )
     if isinstance(x, list | tuple) and any(type(item) is not int and hasattr(item, "requires_grad") for item in x):
+        one_by_one = f", or pass them one by one, {op.name}(*values), if that is meant" if op.variadic else ""
         raise ArgumentTypeError(
-            f"{op.id!r}: argument {i} is a list with Values in it. Join them first, autodiff.numpy.array(values), or pass them "
-            f"one by one, {op.name}(*values), if that is meant."
+            f"{op.id!r}: argument {i} is a list with Values in it. Join them first, autodiff.numpy.array(values)"
+            f"{one_by_one}."
         )
     try:
         return backend.asarray(x)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import isqrt
 from typing import Any
 
 from autodiff import trees
 from autodiff.backward import pull_back
-from autodiff.errors import ArgumentError, GraphError
+from autodiff.errors import ArgumentError, ArgumentTypeError, GraphError, shown
 from autodiff.forward import push_forward
 from autodiff.graph import Edge, Leaf, Node, make_node, next_seq
 from autodiff.inputs import check_function, name_of
@@ -100,6 +100,8 @@ def checkpoint_sequential(functions: Sequence[Function], segments: int | None = 
     ------
     ArgumentError
         There are no functions, or `segments` is no number from 1 to theirs.
+    ArgumentTypeError
+        What is given are no functions.
 
     References
     ----------
@@ -115,7 +117,11 @@ def checkpoint_sequential(functions: Sequence[Function], segments: int | None = 
     >>> x.grad
     array([512., 512., 512.])
     """
+    if not isinstance(functions, Iterable):
+        raise ArgumentTypeError(f"checkpoint_sequential takes a sequence of functions; it was given {shown(functions)}")
     listed = list(functions)
+    for function in listed:
+        check_function("checkpoint_sequential", function)
     count = (isqrt(len(listed) - 1) + 1 if listed else 0) if segments is None else segments
     if not listed or type(count) is not int or not 1 <= count <= len(listed):
         raise ArgumentError(

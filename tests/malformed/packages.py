@@ -45,6 +45,8 @@ target(
 target("autodiff.hvp", autodiff.hvp, lambda: (square, np.ones(2), np.ones(2)))
 target("autodiff.stop_gradient", autodiff.stop_gradient, lambda: (vector(),))
 target("autodiff.checkpoint", lambda f, *a: autodiff.checkpoint(f)(*a), lambda: (same, vector()))
+target("autodiff.checkpoint_sequential", lambda fs, *a: autodiff.checkpoint_sequential(fs)(*a),
+       lambda: ([same, same], vector()))  # fmt: skip
 target("autodiff.custom_gradient", lambda f, *a, **k: autodiff.custom_gradient(**k)(f)(*a),
         lambda: (lambda x: x * 2.0, np.ones(2), K(vjps=(lambda g: g * 2.0,))))  # fmt: skip
 target("autodiff.approximate_gradient", lambda f, x, **k: autodiff.approximate_gradient(f, **k)(x),
