@@ -19,7 +19,7 @@ from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["CREATION", "array", "asarray", "creator"]
+__all__ = ["CREATION", "array", "asarray", "asarray_on", "creator"]
 
 CREATION = (
     *("zeros", "ones", "full", "empty", "arange", "linspace", "eye"),
@@ -103,6 +103,10 @@ _FILLED: dict[str, Callable[..., Any]] = {"full": _full, "full_like": _full_like
 @spelled
 def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
     """``numpy.asarray``: a Value as it is, lists with Values in them joined, anything else without a gradient."""
+    return _asarray(None, obj, dtype, copy)
+
+
+def _asarray(backend: Backend | None, obj: Any, dtype: Any = None, copy: bool | None = None) -> Value:
     first = _first_value(obj)
     if first is not None and first is not obj:
         obj = _joined(obj, first)
@@ -110,8 +114,19 @@ def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
     if type(obj) is Value:
         obj = obj if dtype is None else obj.astype(dtype)
         return standard.positive(obj) if copy else obj  # type: ignore[no-any-return]  # an op of a Value gives a Value
+    if backend is not None and registry.backend_of(type(obj)) is None:
+        return wrap(backend.asarray(obj, dtype=dtype), None)
     data, own = registry.asarray(obj, dtype=dtype)
     return wrap(own.fresh(data) if copy else data, None)
+
+
+def asarray_on(backend: Backend) -> Callable[..., Any]:
+    """Return `asarray` for rules: numbers and lists become arrays of `backend`."""
+
+    def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
+        return _asarray(backend, obj, dtype, copy)
+
+    return spelled(asarray)
 
 
 @spelled

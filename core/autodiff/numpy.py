@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from autodiff.backend import Backend
 from autodiff.batches import base_of, levels_of, refuse_to_read
 from autodiff.broadcasting import broadcast_to as _broadcast_to
-from autodiff.creation import CREATION, array, asarray, creator
+from autodiff.creation import CREATION, array, asarray, asarray_on, creator
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest
 from autodiff.refusals import spelled
 from autodiff.registry import registry
@@ -241,8 +241,8 @@ class _Recorded:
         self._raw = raw
 
     def __getattr__(self, name: str) -> Any:
-        if name in CREATION or (name == "asarray" and self._raw):
-            made = creator(name, self._backend) if name in CREATION else asarray
+        if name in CREATION or name == "asarray":
+            made = creator(name, self._backend) if name in CREATION else asarray_on(base_of(self._backend))
             found = _raw(made) if self._raw else made
         elif name in _ABOUT:
             found = _about(name, self._backend)

@@ -119,7 +119,13 @@ def fmin(x1: Any, x2: Any) -> Any:
 
 
 def _without_nan(x1: Any, x2: Any, extremum: Any) -> Any:
-    return where(isnan(x1), x2, where(isnan(x2), x1, extremum(x1, x2)))
+    y = extremum(x1, x2)
+    for x, other in ((x2, x1), (x1, x2)):
+        if not isinstance(x, int | float):
+            y = where(isnan(x), other, y)
+        elif x != x:
+            y = where(isnan(y), other, y)  # a number is on no backend; where it is NaN, so is all of y
+    return y
 
 
 @composite(samples=binary())

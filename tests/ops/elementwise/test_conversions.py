@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from autodiff import grad, ops
+from autodiff import Value, grad, ops
 
 SPECIAL = np.array([0.0, -0.0, 5.5, -5.5, 1e300, np.inf, -np.inf, np.nan, 7.0])
 
@@ -53,3 +55,14 @@ def test_heaviside_of_nan_is_nan():
 def test_logaddexp2_does_not_overflow():
     """The sum of equal powers is one more."""
     assert ops.logaddexp2(5000.0, 5000.0).item() == pytest.approx(5001.0)
+
+
+def test_fmax_and_fmin_beside_numbers_that_are_nan() -> None:
+    """A Python number that is NaN gives way everywhere, on either side, and two numbers need no array."""
+    x = Value([1.0, math.nan, -2.0])
+    for op in (ops.fmax, ops.fmin):
+        for y in (op(x, math.nan), op(math.nan, x)):
+            np.testing.assert_array_equal(y.data, [1.0, math.nan, -2.0])
+        assert op(math.nan, 2.0) == op(2.0, math.nan) == 2.0
+    ops.fmax(math.nan, x).backward(np.ones(3))
+    np.testing.assert_array_equal(x.grad[[0, 2]], [1.0, 1.0])
