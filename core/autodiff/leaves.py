@@ -118,8 +118,12 @@ def relocate(value: Any, array: Any, gradient: Any = None) -> None:
     before = value._edge
     if not value.is_leaf:
         raise GraphError("An intermediate result cannot be relocated; .to(...) makes another one.")
-    value._array = unboxed(array)
+    held, value._array = value._array, unboxed(array)
     if type(before) is Leaf:
-        leaf = value._edge = value._new_leaf()
+        try:
+            leaf = value._edge = value._new_leaf()
+        except BaseException:  # integers, for one, have no gradient
+            value._array = held
+            raise
         leaf.hooks = before.hooks
         value.grad = gradient
