@@ -62,7 +62,7 @@ ARROWS = {
     "custom": "declarations inputs op value",
     "checkpointing": "backward forward graph inputs modes registry rule trees value",
     "ops": "registry",
-    "composed": "registry standard",
+    "composed": "creation registry standard",
     "spellings": "composed refusals registry standard value",
     "creation": "backend batches broadcasting refusals registry standard value",
     "arranging": "composed refusals registry spellings standard",

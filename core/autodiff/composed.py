@@ -9,6 +9,7 @@ from collections.abc import Callable
 from string import ascii_letters
 from typing import Any
 
+from autodiff.creation import joined
 from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.registry import registry
 from autodiff.standard import standard
@@ -61,8 +62,8 @@ def column_stack(tup: Any) -> Any:
 
 
 def append(arr: Any, values: Any, axis: int | None = None) -> Any:
-    """``numpy.append``: both flattened without an axis."""
-    return _op("concat")(arr, values, axis=axis)
+    """``numpy.append``: both flattened without an axis; lists may have Values in them."""
+    return _op("concat")(joined(arr), joined(values), axis=axis)
 
 
 def _split(name: str, axis: int) -> Callable[..., Any]:

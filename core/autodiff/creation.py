@@ -19,7 +19,7 @@ from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["CREATION", "array", "asarray", "asarray_on", "creator"]
+__all__ = ["CREATION", "array", "asarray", "asarray_on", "creator", "joined"]
 
 CREATION = (
     *("zeros", "ones", "full", "empty", "arange", "linspace", "eye"),
@@ -107,10 +107,9 @@ def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
 
 
 def _asarray(backend: Backend | None, obj: Any, dtype: Any = None, copy: bool | None = None) -> Value:
-    first = _first_value(obj)
-    if first is not None and first is not obj:
-        obj = _joined(obj, first)
-        copy = False
+    whole = joined(obj)
+    if whole is not obj:
+        obj, copy = whole, False
     if type(obj) is Value:
         obj = obj if dtype is None else obj.astype(dtype)
         return standard.positive(obj) if copy else obj  # type: ignore[no-any-return]  # an op of a Value gives a Value
@@ -133,6 +132,12 @@ def asarray_on(backend: Backend) -> Callable[..., Any]:
 def array(object: Any, dtype: Any = None, *, copy: bool | None = True) -> Value:  # NumPy's name of the argument
     """``numpy.array``: as `asarray`, and a copy."""
     return asarray(object, dtype, copy=copy)  # type: ignore[no-any-return]  # it is decorated
+
+
+def joined(obj: Any) -> Any:
+    """Return a list with Values in it as one Value; anything else as it is."""
+    first = _first_value(obj)
+    return obj if first is None or first is obj else _joined(obj, first)
 
 
 def _first_value(obj: Any) -> Value | None:

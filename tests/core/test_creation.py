@@ -121,3 +121,12 @@ def test_a_rule_that_fills_an_array_stays_in_the_graph() -> None:
 
     check_op(plain_sum)
     assert grad(lambda x: grad(lambda y: plain_sum(y) ** 3)(x).sum())(np.ones(3)).tolist() == [54.0] * 3
+
+
+def test_append_of_lists_with_values() -> None:
+    """They are joined first, as `array` does; NumPy's own function cannot know of Values inside a list."""
+    x = Value([2.0, 3.0])
+    y = anp.append([x[0], 3.0], [x[1] * 2, x[0]])
+    assert y.data.tolist() == [2, 3, 6, 2]
+    y.sum().backward()
+    assert x.grad.tolist() == [2, 2]
