@@ -184,7 +184,9 @@ class Op(Callee):
         if backend.base is not None:
             plan = in_batch(plan)
         saved = plan.collect(xs, y, residuals, attrs)
-        node = make_node(plan, tuple([edges[i] for i in plan.wrt]), saved, y.shape, y.dtype, type(y))
+        if len(plan.wrt) != len(edges):
+            edges = [edges[i] for i in plan.wrt]
+        node = make_node(plan, tuple(edges), saved, y.shape, y.dtype, type(y))
         if backend.has_streams:
             remember_stream(node, backend.stream(y))
         if mode() & DEBUG:
@@ -223,7 +225,8 @@ class Op(Callee):
                     mask |= 1 << i
         if mask == 0:
             return None
-        plan = self._plan(mask, len(edges), bits & FORWARD != 0)
+        forward = bits & FORWARD != 0
+        plan = self._plans.get((mask, len(edges), forward)) or self._plan(mask, len(edges), forward)
         return plan if plan.wrt else None
 
     def _plan(self, mask: int, count: int, forward: bool = False) -> Plan:
