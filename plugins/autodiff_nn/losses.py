@@ -26,9 +26,9 @@ __all__ = [
 ]
 
 
-def _check_reduction(where: str, reduction: str) -> None:
-    if reduction not in ("mean", "sum", "none"):
-        raise ArgumentError(f"{where}: reduction is 'mean', 'sum' or 'none'; it was given {reduction!r}")
+def _check_reduction(where: str, reduction: Any) -> None:
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
+        raise ArgumentError(f"{where}: reduction is 'mean', 'sum' or 'none'; it was given {reduction!r:.80}")
 
 
 def _floating(where: str, name: str, x: Any) -> Any:

@@ -235,6 +235,8 @@ for _name, _make in _METHODS.items():
 for _name in [
     "T",
     "mT",
+    "real",
+    "imag",
     "data",
     "device",
     "dtype",
