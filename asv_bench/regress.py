@@ -26,7 +26,7 @@ import sys
 import tarfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import quantiles
@@ -117,7 +117,7 @@ def serve() -> None:
             else:
                 with collecting(on=False):
                     answer = _best(ready[name])
-        except Exception as exc:
+        except Exception as exc:  # the answer for this row, which `compare` reports; the others can be measured
             answer = f"{type(exc).__name__}: {exc}"
         print(json.dumps(answer), file=answers, flush=True)
 
@@ -167,14 +167,8 @@ class Worker:
 
 @contextmanager
 def _workers(*trees: Path) -> Iterator[list[Worker]]:
-    workers: list[Worker] = []
-    try:
-        for tree in trees:
-            workers.append(Worker(tree))  # noqa: PERF401  # one that fails must not leave the others running
-        yield workers
-    finally:
-        for worker in workers:
-            worker.close()
+    with ExitStack() as stack:  # one that fails does not leave the others running
+        yield [stack.enter_context(closing(Worker(tree))) for tree in trees]
 
 
 # ---- the comparison -------------------------------------------------------------------------------------------------
@@ -227,7 +221,10 @@ def compare(base: Path, head: Path, limit: float = LIMIT, rows: list[str] | None
         with _workers(head, base) as (after, before):
             for row in suspects:
                 ratios = _turns(before, after, row, ROUNDS)
-                low, middle, high = (0.0, 0.0, 0.0) if isinstance(ratios, str) else ratios
+                if isinstance(ratios, str):
+                    verdicts.append(Verdict(row, True, f"cannot be timed: {ratios}, at a second look"))
+                    continue
+                low, middle, high = ratios
                 verdicts.append(
                     Verdict(row, low > limit, f"time {middle:.2f} ({low:.2f} to {high:.2f}), at a second look")
                 )

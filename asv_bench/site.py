@@ -160,6 +160,7 @@ def look(benchmarks: list[str], html: Path = HTML) -> list[str]:
         pages |= {f"graph-{kind}{i}": f"#{name}" for i, name in enumerate(those[:2])}
     faults = []
     with _served(html) as address, _browser() as driver:
+        from selenium.common.exceptions import TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
         for name, page in pages.items():
@@ -174,8 +175,8 @@ def look(benchmarks: list[str], html: Path = HTML) -> list[str]:
                         else len(driver.find_element("tag name", "body").text) > 200
                     )
                 )
-            except Exception as exc:
-                faults.append(f"{page}: {'no graph is drawn' if drawn else 'it stays empty'} ({type(exc).__name__})")
+            except TimeoutException:
+                faults.append(f"{page}: {'no graph is drawn' if drawn else 'it stays empty'}")
             driver.save_screenshot(str(html / f"{name}.png"))
             entries = driver.get_log("browser")
             faults += [f"{page}: {entry['message']}" for entry in entries if entry["level"] in ("SEVERE", "ERROR")]

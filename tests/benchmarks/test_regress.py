@@ -90,6 +90,51 @@ def test_exact_figures_decide(
     assert slower == verdict.slower
 
 
+def test_row_that_fails_at_the_second_look_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that looked slower and then cannot be timed is no pass, and every process is ended."""
+    closed: list[str] = []
+
+    class Failing(Stand):
+        def __init__(self, tree: Path) -> None:
+            super().__init__(COUNTS, 1.5 if tree.name == "head" else 1.0)
+            self.name = tree.name
+
+        def ask(self, what: str, row: str) -> Any:
+            return "RuntimeError: planted" if what == "time" and closed else super().ask(what, row)
+
+        def close(self) -> None:
+            closed.append(self.name)
+
+    monkeypatch.setattr(regress, "Worker", Failing)
+
+    (verdict,) = compare(Path("base"), Path("head"))
+
+    assert verdict.slower
+    assert verdict.text == "cannot be timed: RuntimeError: planted, at a second look"
+    assert sorted(closed) == ["base", "base", "head", "head"]
+
+
+def test_worker_that_fails_to_start_leaves_no_other_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first process ends when the second cannot be started."""
+    closed: list[str] = []
+
+    class Starting(Stand):
+        def __init__(self, tree: Path) -> None:
+            super().__init__(COUNTS, 1.0)
+            if tree.name == "head":
+                raise SystemExit("the process that measures ended with code 1")
+
+        def close(self) -> None:
+            closed.append("base")
+
+    monkeypatch.setattr(regress, "Worker", Starting)
+
+    with pytest.raises(SystemExit, match="ended with code 1"):
+        compare(Path("base"), Path("head"))
+
+    assert closed == ["base"]
+
+
 def test_small_figures_may_grow_a_little() -> None:
     """One small object more is no regression of an op that made three."""
     old = {"bytecodes": 50, "allocations": 3, "allocated": 300}
