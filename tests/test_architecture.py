@@ -106,6 +106,15 @@ def test_arrows_of_the_core(module: str) -> None:
     assert outside <= OUTSIDE.get(module, set())
 
 
+def test_every_module_is_in_the_tree_of_the_design() -> None:
+    """The page that explains where each thing is names each module, and none that is gone."""
+    page = (ROOT / "docs" / "design.md").read_text()
+    tree = page[page.index("## The tree") :].split("```")[1]
+
+    assert set(re.findall(r"(\w+)\.py\b", tree)) == set(ARROWS) - {"__init__"}
+    assert set(re.findall(r"\bautodiff_\w+", tree)) == {package.name for package in PLUGINS}
+
+
 def test_arrows_make_no_circle() -> None:
     """The table of arrows can be sorted."""
     import graphlib
