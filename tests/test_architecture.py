@@ -115,6 +115,14 @@ def test_every_module_is_in_the_tree_of_the_design() -> None:
     assert set(re.findall(r"\bautodiff_\w+", tree)) == {package.name for package in PLUGINS}
 
 
+def test_every_task_is_in_the_table_of_contributing() -> None:
+    """CONTRIBUTING names each session of nox; the default ones run as plain ``nox``."""
+    sessions = re.findall(r"@nox\.session\(default=False\)\ndef (\w+)", (ROOT / "noxfile.py").read_text())
+    table = re.findall(r"^\| `nox -s (\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+
+    assert sorted(table) == sorted(sessions)
+
+
 def test_arrows_make_no_circle() -> None:
     """The table of arrows can be sorted."""
     import graphlib
