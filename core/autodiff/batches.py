@@ -150,7 +150,6 @@ for _name in (
     *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"),
 ):
     setattr(Batched, _name, _operator(_name))
-Batched.__hash__ = object.__hash__  # type: ignore[method-assign]  # by identity: `==` compares elements
 
 
 class InBatch:

@@ -66,7 +66,7 @@ class IndexingError(AutodiffError, IndexError):
 
 
 class KernelError(ArgumentError):
-    """The kernel of an op refused its arguments, most often because their shapes do not fit.
+    """The kernel of an op refused its arguments, most often because their shapes do not fit, or failed on them.
 
     Example: ``Value(np.ones(3)) + np.ones(4)``.
     Fix: the message gives the op and every argument's shape and dtype, and what the library said.

@@ -115,15 +115,11 @@ def relocate(value: Any, array: Any, gradient: Any = None) -> None:
         raise ArgumentError(
             f"relocate() was given an array of shape {tuple(array.shape)} and a gradient of shape {tuple(gradient.shape)}"
         )
-    before = value._edge
     if not value.is_leaf:
         raise GraphError("An intermediate result cannot be relocated; .to(...) makes another one.")
-    held, value._array = value._array, unboxed(array)
-    if type(before) is Leaf:
-        try:
-            leaf = value._edge = value._new_leaf()
-        except BaseException:  # integers, for one, have no gradient
-            value._array = held
-            raise
-        leaf.hooks = before.hooks
-        value.grad = gradient
+    moved = Value(array, requires_grad=value.requires_grad)  # made aside: whatever is refused, `value` is as it was
+    if type(value._edge) is Leaf:
+        moved._edge.hooks = value._edge.hooks
+        moved.grad = gradient
+        value._edge, value._cell = moved._edge, moved._cell
+    value._array = unboxed(array)

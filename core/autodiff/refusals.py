@@ -78,7 +78,11 @@ def _raise(exc: Exception, name: str, xs: list[tuple[str, Any]], options: dict[s
         # A subclass of its own, LinAlgError for one, is what callers expect to catch: it stays.
         if isinstance(exc, caught) and type(exc).__name__ in _REPLACED:
             raise raised(message) from exc
-    if isinstance(exc, _STRAY) or (value_error is ArgumentError and type(exc) in (ZeroDivisionError, RuntimeError)):
+    if isinstance(exc, _STRAY) and value_error is KernelError:
+        # Nobody can tell from here: it is no ArgumentTypeError, which `==` takes for "not to be compared".
+        why = f"{type(exc).__name__}: {exc}. It cannot work with such arguments, or has a fault of its own"
+        raise KernelError(f"{name} was given {given or 'nothing'}, and its kernel raised {why}.") from exc
+    if value_error is ArgumentError and (isinstance(exc, _STRAY) or type(exc) in (ZeroDivisionError, RuntimeError)):
         why = f"which it cannot work with ({type(exc).__name__}: {exc})"
         raise ArgumentTypeError(f"{name} was given {given or 'nothing'}, {why}") from exc
     exc.add_note(message)

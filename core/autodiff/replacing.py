@@ -16,7 +16,7 @@ def replacement(where: str, old: Any, new: Any) -> Any:
     Raises
     ------
     ArgumentError
-        It has another shape.
+        It has another shape, or is complex where `old` is not.
     BackendMismatchError
         It is an array of another backend.
     """
@@ -34,6 +34,11 @@ def replacement(where: str, old: Any, new: Any) -> Any:
     if new.shape != old.shape:
         raise ArgumentError(
             f"{where} has shape {old.shape}, the new array {new.shape}; make a new Value for another shape."
+        )
+    if registry.kind(new.dtype, own) == "complex" != registry.kind(old.dtype, own):
+        raise ArgumentError(
+            f"{where} has dtype {old.dtype}, and the new array {new.dtype} would lose its imaginary part; pass its .real "
+            f"if that is meant."
         )
     return new if new.dtype == old.dtype else own.asarray(new, dtype=old.dtype)
 

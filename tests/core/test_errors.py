@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from autodiff import AutodiffError, Value, grad, is_grad_enabled, ops
-from autodiff.extend import primitive
+from autodiff.errors import KernelError
+from autodiff.extend import primitive, relocate
+from autodiff.registry import registry
 
 V = Value(np.ones((2, 3)))
 
@@ -99,3 +102,31 @@ def test_bad_input_to_builtins_and_transforms(act: Any) -> None:
     """Errors of ours here too."""
     with pytest.raises(AutodiffError):
         act()
+
+
+def test_a_faulty_kernel_is_not_taken_for_wrong_arguments() -> None:
+    """What a kernel's own fault raises names the op and keeps its cause, and `==` does not take it for False."""
+
+    def faulty(x1: Any, x2: Any) -> Any:
+        return x1.no_such_thing
+
+    with registry.scoped():
+        registry.register_kernel("autodiff_ops.equal", "numpy", faulty, origin="a test")
+        with pytest.raises(
+            KernelError, match=r"'autodiff_ops\.equal' was given .* AttributeError: .*no_such_thing"
+        ) as told:
+            operator.eq(V, V)
+    assert type(told.value.__cause__) is AttributeError
+    assert bool((V == V).data.all())
+
+
+def test_what_is_refused_relocates_nothing() -> None:
+    """Array, gradient and hooks are as they were: integers have no gradient, and a real Value no complex one."""
+    w, seen = Value(np.ones(2)), []
+    w.register_hook(lambda g: seen.append(1))
+    (w * 2).sum().backward()
+    for array, gradient in ((np.ones(2, int), None), (np.zeros(2), np.ones(2, complex))):
+        with pytest.raises(AutodiffError):
+            relocate(w, array, gradient)
+    (w * 3).sum().backward()
+    assert (w.data.tolist(), w.grad.tolist(), seen) == ([1.0, 1.0], [5.0, 5.0], [1, 1])
