@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 __all__ = ["Bar", "bars", "draw", "main"]
 
@@ -48,6 +49,11 @@ def bars(markdown: str) -> list[Bar]:
     return list(found.values())
 
 
+def described(chosen: list[Bar]) -> str:
+    """Return the bars of a picture as text, one a line."""
+    return "\n".join(f"{bar.row} {bar.text} {bar.peer} {bar.ratio} {bar.low} {bar.high}" for bar in chosen)
+
+
 def draw(chosen: list[Bar], title: str) -> Figure:
     """Draw ratios as bars from 1, to the left where autodiff is faster, with their quartiles."""
     figure = Figure(figsize=(9, 1.2 + 0.26 * len(chosen)), layout="constrained")
@@ -59,6 +65,9 @@ def draw(chosen: list[Bar], title: str) -> Figure:
         axes.barh(place, ratio - 1, left=1, color=BLUE if ratio <= 1 else ORANGE)
         axes.plot([max(bar.low, floor), max(bar.high, floor)], [place, place], color="black", linewidth=1)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.axvline(1, color="black", linewidth=0.8)
     several = len({bar.peer for bar in chosen}) > 1
     labels = [f"{bar.row}  {bar.peer if several else bar.text}" for bar in chosen]
@@ -89,7 +98,8 @@ def main(page: Path, folder: Path) -> list[Path]:
             figure = draw(chosen, title)
             FigureCanvasAgg(figure)
             path = folder / f"{name}.png"
-            figure.savefig(path, dpi=100, metadata={"Software": ""})
+            # What is drawn stands in the file too, so that a test finds a picture that is older than its table.
+            figure.savefig(path, dpi=100, metadata={"Software": "", "Description": described(chosen)})
             written.append(path)
     return written
 

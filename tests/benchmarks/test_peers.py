@@ -76,3 +76,12 @@ def test_a_later_line_replaces_an_earlier_one() -> None:
 def test_the_documentation_has_bars() -> None:
     """The tables of the page have the form that is read."""
     assert len(plots.bars((ROOT / "docs" / "benchmarks.md").read_text())) > 40
+
+
+def test_pictures_of_the_documentation_are_drawn_from_its_tables(tmp_path: Path) -> None:
+    """Whoever changes a table draws its picture again: ``python -m asv_bench.plots docs/benchmarks.md docs/images``."""
+    from PIL import Image  # matplotlib needs it
+
+    for drawn in plots.main(ROOT / "docs" / "benchmarks.md", tmp_path):
+        with Image.open(drawn) as new, Image.open(ROOT / "docs" / "images" / drawn.name) as kept:
+            assert kept.info.get("Description") == new.info["Description"], drawn.name
