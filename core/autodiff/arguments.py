@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from autodiff.errors import ArgumentTypeError, AutodiffError, shown
 from autodiff.registry import registry
 
-__all__ = ["admit", "convert"]
+__all__ = ["admit", "convert", "is_index"]
 
 
 def admit(op: Any, x: Any) -> Any:
@@ -40,3 +41,12 @@ def convert(op: Any, i: int, x: Any, backend: Any) -> Any:
     except AutodiffError as exc:
         exc.add_note(f"while converting argument {i} of {op.id!r}")
         raise
+
+
+def is_index(n: Any) -> bool:
+    """Tell whether `n` is a whole number, as an int or a number of NumPy is."""
+    try:
+        operator.index(n)
+    except TypeError:
+        return False
+    return True

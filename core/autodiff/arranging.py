@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autodiff.composed import atleast_2d
+from autodiff.composed import atleast_2d, shape_of, shipped
 from autodiff.errors import ArgumentError
 from autodiff.refusals import spelled
 from autodiff.registry import registry
@@ -16,14 +16,6 @@ from autodiff.spellings import plain, ravel, refuse_options, spelling
 from autodiff.standard import standard
 
 __all__ = ["FUNCTIONS"]
-
-
-def _op(name: str) -> Any:
-    return registry.op(f"autodiff_ops.{name}")
-
-
-def _shape(a: Any) -> tuple[int, ...]:
-    return tuple(a.shape) if hasattr(a, "shape") else tuple(registry.asarray(a)[0].shape)
 
 
 def _array(a: Any) -> Any:
@@ -44,15 +36,15 @@ def block(arrays: Any) -> Any:
     def leaves(part: Any) -> list[Any]:
         return [leaf for p in part for leaf in leaves(p)] if isinstance(part, list) else [_array(part)]
 
-    ndim = max([depth, *[len(_shape(a)) for a in leaves(arrays)]])
+    ndim = max([depth, *[len(shape_of(a)) for a in leaves(arrays)]])
 
     def join(part: Any, level: int) -> Any:
         if not isinstance(part, list):
             a = _array(part)
-            return standard.reshape(a, shape=(1,) * (ndim - len(_shape(a))) + _shape(a))
+            return standard.reshape(a, shape=(1,) * (ndim - len(shape_of(a))) + shape_of(a))
         if not part:
             raise ArgumentError("block takes lists that are not empty")
-        return _op("concat")(*[join(p, level - 1) for p in part], axis=-level)
+        return shipped("concat")(*[join(p, level - 1) for p in part], axis=-level)
 
     return join(arrays, depth)
 
@@ -77,27 +69,27 @@ def _places(size: int, obj: Any) -> list[int]:
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     """``numpy.delete``: of the flattened array without an axis."""
     arr, axis = (ravel(arr), 0) if axis is None else (arr, axis)
-    size = _shape(arr)[axis]
+    size = shape_of(arr)[axis]
     gone = {*_places(size, obj)}
     if size in gone:
         raise ArgumentError(f"the index {size} is out of bounds for an axis of size {size}")
-    before = (slice(None),) * (axis % len(_shape(arr)))
+    before = (slice(None),) * (axis % len(shape_of(arr)))
     return arr[(*before, [i for i in range(size) if i not in gone])]
 
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """``numpy.insert``: into the flattened array without an axis, before the places that `obj` names."""
     arr, axis = (ravel(arr), 0) if axis is None else (arr, axis)
-    shape = _shape(arr)
+    shape = shape_of(arr)
     axis %= len(shape)
     places = _places(shape[axis], obj)
     values = _array(values)
-    if isinstance(obj, int) and len(_shape(values)) == len(shape):
-        places = places * _shape(values)[axis]
-    if isinstance(obj, int) and 0 < len(_shape(values)) < len(shape) and axis:
-        values = _op("expand_dims")(values, axis=axis - len(shape))
+    if isinstance(obj, int) and len(shape_of(values)) == len(shape):
+        places = places * shape_of(values)[axis]
+    if isinstance(obj, int) and 0 < len(shape_of(values)) < len(shape) and axis:
+        values = shipped("expand_dims")(values, axis=axis - len(shape))
     inserted = _broadcast(values, (*shape[:axis], len(places), *shape[axis + 1 :]))
-    joined = _op("concat")(arr, standard.astype(inserted, dtype=arr.dtype), axis=axis)
+    joined = shipped("concat")(arr, standard.astype(inserted, dtype=arr.dtype), axis=axis)
     # Where each is to come from: what is inserted at one place keeps its order.
     order = sorted([(i, 1, i) for i in range(shape[axis])] + [(p, 0, shape[axis] + k) for k, p in enumerate(places)])
     before = (slice(None),) * axis
@@ -125,12 +117,12 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
     """``numpy.pad``, by a constant or by the array's own elements."""
     width = plain(pad_width)
     if mode == "constant":
-        return _op("pad")(array, pad_width=width, constant_values=constant_values)
+        return shipped("pad")(array, pad_width=width, constant_values=constant_values)
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
         raise ArgumentError(
             f"pad(mode={mode!r}) is not supported for Values; only 'constant', 'edge', 'reflect', 'symmetric' and 'wrap'"
         )
-    shape = _shape(array)
+    shape = shape_of(array)
     pairs = width if isinstance(width, tuple) else ((width, width),)
     pairs = (pairs,) if isinstance(pairs[0], int) else pairs
     pairs = tuple([(p[0], p[-1]) for p in (pairs * len(shape) if len(pairs) == 1 else pairs)])
@@ -152,25 +144,25 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     first, second = axes
     turned = m
     if k % 4 in (1, 2):
-        turned = _op("flip")(turned, axis=second)
+        turned = shipped("flip")(turned, axis=second)
     if k % 4 in (2, 3):
-        turned = _op("flip")(turned, axis=first if k % 4 == 2 else second)
+        turned = shipped("flip")(turned, axis=first if k % 4 == 2 else second)
     if k % 2:
-        turned = _op("swapaxes")(m if k % 4 == 3 else turned, axis1=first, axis2=second)
-        turned = _op("flip")(turned, axis=second) if k % 4 == 3 else turned
+        turned = shipped("swapaxes")(m if k % 4 == 3 else turned, axis1=first, axis2=second)
+        turned = shipped("flip")(turned, axis=second) if k % 4 == 3 else turned
     return turned
 
 
 def diag(v: Any, k: int = 0) -> Any:
     """``numpy.diag``: the diagonal of a matrix, or a matrix of the diagonal."""
-    shape = _shape(v)
+    shape = shape_of(v)
     if len(shape) == 2:
-        return _op("diagonal")(v, offset=k)
+        return shipped("diagonal")(v, offset=k)
     if len(shape) != 1:
         raise ArgumentError(f"diag takes one or two dimensions; v has shape {shape}")
     n = shape[0] + abs(k)
     start = k if k >= 0 else -k * n
-    flat = _op("scatter_add")(v, shape=(n * n,), index=(slice(start, start + shape[0] * (n + 1), n + 1),))
+    flat = shipped("scatter_add")(v, shape=(n * n,), index=(slice(start, start + shape[0] * (n + 1), n + 1),))
     return standard.reshape(flat, shape=(n, n))
 
 
@@ -183,7 +175,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
         raise ArgumentError(f"select was given {len(condlist)} conditions and {len(choicelist)} choices")
     y = default
     for condition, choice in reversed([*zip(condlist, choicelist, strict=True)]):
-        y = _op("where")(condition, choice, y)
+        y = shipped("where")(condition, choice, y)
     return y
 
 
@@ -192,9 +184,9 @@ def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -
     refuse_options("compress", out=out)
     a, axis = (ravel(a), 0) if axis is None else (a, axis)
     places = _places(
-        _shape(a)[axis], [bool(c) for c in (condition.tolist() if hasattr(condition, "tolist") else condition)]
+        shape_of(a)[axis], [bool(c) for c in (condition.tolist() if hasattr(condition, "tolist") else condition)]
     )
-    return a[(*(slice(None),) * (axis % len(_shape(a))), places)]
+    return a[(*(slice(None),) * (axis % len(shape_of(a))), places)]
 
 
 def extract(condition: Any, arr: Any) -> Any:
@@ -207,17 +199,17 @@ def extract(condition: Any, arr: Any) -> Any:
 
 def vdot(a: Any, b: Any) -> Any:
     """``numpy.vdot``: of the flattened arrays."""
-    return _op("vecdot")(ravel(_array(a)), ravel(_array(b)))
+    return shipped("vecdot")(ravel(_array(a)), ravel(_array(b)))
 
 
 def matvec(x1: Any, x2: Any) -> Any:
     """``numpy.matvec``."""
-    return _op("squeeze")(standard.matmul(x1, _op("expand_dims")(x2, axis=-1)), axis=-1)
+    return shipped("squeeze")(standard.matmul(x1, shipped("expand_dims")(x2, axis=-1)), axis=-1)
 
 
 def vecmat(x1: Any, x2: Any) -> Any:
     """``numpy.vecmat``: the vector is conjugated."""
-    return _op("squeeze")(standard.matmul(_op("expand_dims")(standard.conj(x1), axis=-2), x2), axis=-2)
+    return shipped("squeeze")(standard.matmul(shipped("expand_dims")(standard.conj(x1), axis=-2), x2), axis=-2)
 
 
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
@@ -225,7 +217,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     refuse_options("average", returned=returned)
     if weights is None:
         return standard.mean(a, axis=axis, keepdims=keepdims)
-    return _op("average")(a, weights, axis=axis, keepdims=keepdims)
+    return shipped("average")(a, weights, axis=axis, keepdims=keepdims)
 
 
 def percentile(
@@ -241,60 +233,62 @@ def percentile(
     refuse_options("percentile", out=out)
     listed = q.tolist() if hasattr(q, "tolist") else q
     share = tuple(float(p) / 100 for p in listed) if isinstance(listed, list | tuple) else listed / 100
-    return _op("quantile")(a, q=share, axis=axis, keepdims=keepdims, method=method)
+    return shipped("quantile")(a, q=share, axis=axis, keepdims=keepdims, method=method)
 
 
 def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, **weights: Any) -> Any:
     """``numpy.cov``, without weights."""
     refuse_options("cov", **weights)
-    return _op("cov")(_variables(m, y, rowvar), rowvar=rowvar, correction=(0 if bias else 1) if ddof is None else ddof)
+    return shipped("cov")(
+        _variables(m, y, rowvar), rowvar=rowvar, correction=(0 if bias else 1) if ddof is None else ddof
+    )
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
     """``numpy.corrcoef``."""
-    return _op("corrcoef")(_variables(x, y, rowvar), rowvar=rowvar)
+    return shipped("corrcoef")(_variables(x, y, rowvar), rowvar=rowvar)
 
 
 def _variables(m: Any, y: Any, rowvar: bool) -> Any:
     if y is None:
         return m
-    if rowvar or len(_shape(m)) == 1:
-        return _op("concat")(atleast_2d(m), atleast_2d(y), axis=0)
-    return _op("concat")(m, y, axis=1)
+    if rowvar or len(shape_of(m)) == 1:
+        return shipped("concat")(atleast_2d(m), atleast_2d(y), axis=0)
+    return shipped("concat")(m, y, axis=1)
 
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """``numpy.trapezoid``."""
-    return _op("trapezoid")(y, dx if x is None else x, axis=axis)
+    return shipped("trapezoid")(y, dx if x is None else x, axis=axis)
 
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """``numpy.diff``."""
-    shape = _shape(a)
+    shape = shape_of(a)
     axis %= len(shape)
     unit = (*shape[:axis], 1, *shape[axis + 1 :])
     parts = [
-        end if end is a or _shape(end) else _broadcast(_array(end), unit)
+        end if end is a or shape_of(end) else _broadcast(_array(end), unit)
         for end in (prepend, a, append)
         if end is not None
     ]
-    return _op("diff")(_op("concat")(*parts, axis=axis) if len(parts) > 1 else a, n=n, axis=axis)
+    return shipped("diff")(shipped("concat")(*parts, axis=axis) if len(parts) > 1 else a, n=n, axis=axis)
 
 
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     """``numpy.convolve``."""
-    return _op("convolve")(a, v, mode=mode)
+    return shipped("convolve")(a, v, mode=mode)
 
 
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     """``numpy.correlate``."""
-    return _op("correlate")(a, v, mode=mode)
+    return shipped("correlate")(a, v, mode=mode)
 
 
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """``numpy.interp``."""
     refuse_options("interp", left=left, right=right, period=period)
-    return _op("interp")(x, xp, fp)
+    return shipped("interp")(x, xp, fp)
 
 
 _WRITTEN = (

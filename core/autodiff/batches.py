@@ -14,9 +14,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from operator import index
 from typing import Any, NoReturn
 
+from autodiff.arguments import is_index
 from autodiff.backend import Backend
 from autodiff.errors import ArgumentError, ArgumentTypeError, shown
 from autodiff.handles import Handle, unwrap, wrap
@@ -413,14 +413,6 @@ def _aligned(xs: list[Any], batched: tuple[bool, ...], core: tuple[int, ...] | N
     ]
 
 
-def _is_whole(n: Any) -> bool:
-    try:
-        index(n)
-    except TypeError:
-        return False
-    return True
-
-
 def shifted(axis: Any, ndim: Any) -> Any:
     """Return the axes of one example of `ndim` dimensions in a batch of them; None, which means all, as a tuple.
 
@@ -436,7 +428,7 @@ def shifted(axis: Any, ndim: Any) -> Any:
         return tuple(range(1, ndim + 1))
     if isinstance(axis, tuple | list) and not any(isinstance(a, tuple | list) for a in axis):
         return tuple([shifted(a, ndim) for a in axis])
-    if isinstance(axis, bool | tuple | list) or not _is_whole(axis) or not -ndim <= axis < ndim:
+    if isinstance(axis, bool | tuple | list) or not is_index(axis) or not -ndim <= axis < ndim:
         raise ArgumentError(f"axis {shown(axis)} does not exist in {ndim} dimensions")
     return axis + 1 if axis >= 0 else axis
 

@@ -14,15 +14,17 @@ from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.registry import registry
 from autodiff.standard import standard
 
-__all__ = ["COMPOSED", "subscripts_of"]
+__all__ = ["COMPOSED", "shape_of", "shipped", "subscripts_of"]
 
 
-def _op(name: str) -> Any:
+def shipped(name: str) -> Any:
+    """Return the op of this name that autodiff ships, whatever other plugins have one."""
     return registry.op(f"autodiff_ops.{name}")
 
 
-def _shape(a: Any) -> Any:
-    return a.shape if hasattr(a, "shape") else registry.asarray(a)[0].shape
+def shape_of(a: Any) -> tuple[int, ...]:
+    """Return the shape of an array, a Value, or what an array can be made of."""
+    return tuple(a.shape if hasattr(a, "shape") else registry.asarray(a)[0].shape)
 
 
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
@@ -46,34 +48,34 @@ def atleast_3d(*arys: Any) -> Any:
 
 
 def _each(arrays: Any, shape: Callable[[Any], Any]) -> Any:
-    reshaped = tuple(standard.reshape(a, shape=shape(tuple(_shape(a)))) for a in arrays)
+    reshaped = tuple(standard.reshape(a, shape=shape(shape_of(a))) for a in arrays)
     return reshaped[0] if len(reshaped) == 1 else reshaped
 
 
 def dstack(tup: Any) -> Any:
     """``numpy.dstack``: joined along the third axis."""
     arrays = atleast_3d(*tup)
-    return _op("concat")(*(arrays if isinstance(arrays, tuple) else (arrays,)), axis=2)
+    return shipped("concat")(*(arrays if isinstance(arrays, tuple) else (arrays,)), axis=2)
 
 
 def column_stack(tup: Any) -> Any:
     """``numpy.column_stack``: vectors as columns, joined along the second axis."""
-    return _op("concat")(*[standard.reshape(a, shape=(-1, 1)) if len(_shape(a)) < 2 else a for a in tup], axis=1)
+    return shipped("concat")(*[standard.reshape(a, shape=(-1, 1)) if len(shape_of(a)) < 2 else a for a in tup], axis=1)
 
 
 def append(arr: Any, values: Any, axis: int | None = None) -> Any:
     """``numpy.append``: both flattened without an axis; lists may have Values in them."""
-    return _op("concat")(joined(arr), joined(values), axis=axis)
+    return shipped("concat")(joined(arr), joined(values), axis=axis)
 
 
 def _split(name: str, axis: int) -> Callable[..., Any]:
     def split(ary: Any, indices_or_sections: Any) -> Any:
         # Of a vector hsplit takes the only axis.
-        along = 0 if name == "hsplit" and len(_shape(ary)) == 1 else axis
+        along = 0 if name == "hsplit" and len(shape_of(ary)) == 1 else axis
         sections = indices_or_sections
         if not isinstance(sections, int):
             sections = tuple(int(s) for s in sections)
-        return list(_op("split")(ary, sections=sections, axis=along))
+        return list(shipped("split")(ary, sections=sections, axis=along))
 
     split.__name__ = split.__qualname__ = name
     split.__doc__ = f"``numpy.{name}``: a list of parts along axis {axis}."
@@ -85,33 +87,33 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     if isinstance(indices_or_sections, int):
         if not 1 <= indices_or_sections <= 2**20:
             raise ArgumentError(f"array_split: there are 1 to {2**20} parts; {indices_or_sections} were asked for")
-        each, more = divmod(_shape(ary)[axis], indices_or_sections)
+        each, more = divmod(shape_of(ary)[axis], indices_or_sections)
         indices_or_sections = [each * i + min(i, more) for i in range(1, indices_or_sections)]
-    return list(_op("split")(ary, sections=tuple(int(s) for s in indices_or_sections), axis=axis))
+    return list(shipped("split")(ary, sections=tuple(int(s) for s in indices_or_sections), axis=axis))
 
 
 def flipud(m: Any) -> Any:
     """``numpy.flipud``."""
-    return _op("flip")(m, axis=0)
+    return shipped("flip")(m, axis=0)
 
 
 def fliplr(m: Any) -> Any:
     """``numpy.fliplr``."""
-    return _op("flip")(m, axis=1)
+    return shipped("flip")(m, axis=1)
 
 
 def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     """``numpy.rollaxis``."""
-    n = len(_shape(a))
+    n = len(shape_of(a))
     if not n or not -n <= axis < n:
         raise ArgumentError(f"rollaxis: axis {axis} does not exist in {n} dimensions")
     axis, start = axis % n, start + n if start < 0 else start
-    return _op("moveaxis")(a, source=axis, destination=start - (axis < start))
+    return shipped("moveaxis")(a, source=axis, destination=start - (axis < start))
 
 
 def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
     """``numpy.broadcast_arrays``."""
-    shapes = [tuple(_shape(a)) for a in args]
+    shapes = [shape_of(a) for a in args]
     try:
         shape = registry.backend().xp.broadcast_shapes(*shapes)
     except ValueError as exc:

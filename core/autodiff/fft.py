@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from autodiff.composed import shipped
 from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.spellings import refuse_options
@@ -25,13 +26,9 @@ __all__ = [
 ]
 
 
-def _op(name: str) -> Any:
-    return registry.op(f"autodiff_ops.{name}")
-
-
 def _along(name: str, a: Any, n: int | None, axis: int, norm: str | None, out: Any) -> Any:
     refuse_options(name, out=out)
-    return _op(name)(a, n=n, axis=axis, norm=norm or "backward")
+    return shipped(name)(a, n=n, axis=axis, norm=norm or "backward")
 
 
 @spelled
@@ -61,7 +58,7 @@ def irfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None,
 def _over(name: str, a: Any, s: Any, axes: Any, norm: str | None, out: Any) -> Any:
     refuse_options(name, out=out)
     s, axes = (None if t is None else tuple(t) for t in (s, axes))
-    return _op(name)(a, s=s, axes=axes, norm=norm or "backward")
+    return shipped(name)(a, s=s, axes=axes, norm=norm or "backward")
 
 
 @spelled
@@ -91,13 +88,13 @@ def ifft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None, 
 @spelled
 def fftshift(x: Any, axes: Any = None) -> Any:
     """``numpy.fft.fftshift``."""
-    return _op("fftshift")(x, axes=tuple(axes) if isinstance(axes, list) else axes)
+    return shipped("fftshift")(x, axes=tuple(axes) if isinstance(axes, list) else axes)
 
 
 @spelled
 def ifftshift(x: Any, axes: Any = None) -> Any:
     """``numpy.fft.ifftshift``."""
-    return _op("ifftshift")(x, axes=tuple(axes) if isinstance(axes, list) else axes)
+    return shipped("ifftshift")(x, axes=tuple(axes) if isinstance(axes, list) else axes)
 
 
 @spelled

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from autodiff import trees
+from autodiff.arguments import is_index
 from autodiff.backward import pull_back
 from autodiff.batch_rules import in_batch
 from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, shown
@@ -167,13 +167,13 @@ def run(
 
 
 def _checked_argnums(transform: str, f: Function, args: tuple[Any, ...], argnums: int | Sequence[int]) -> list[int]:
-    if isinstance(argnums, bool) or not (isinstance(argnums, tuple | list) or _is_index(argnums)):
+    if isinstance(argnums, bool) or not (isinstance(argnums, tuple | list) or is_index(argnums)):
         raise ArgumentError(
             f"{transform} of {name_of(f)}: argnums is an int or a sequence of ints; it was given {shown(argnums)}"
         )
     numbers: list[Any] = list(argnums) if isinstance(argnums, tuple | list) else [argnums]
     for n in numbers:
-        if isinstance(n, bool) or not _is_index(n) or not -len(args) <= n < len(args):
+        if isinstance(n, bool) or not is_index(n) or not -len(args) <= n < len(args):
             raise ArgumentError(
                 f"{transform} of {name_of(f)}: argnums={shown(argnums)}, and it was called with {len(args)} positional arguments"
             )
@@ -181,15 +181,6 @@ def _checked_argnums(transform: str, f: Function, args: tuple[Any, ...], argnums
     if len(set(positions)) != len(positions):
         raise ArgumentError(f"{transform} of {name_of(f)}: argnums={shown(argnums)} names one argument twice")
     return positions
-
-
-def _is_index(n: Any) -> bool:
-    """Tell whether `n` is a whole number, as an int or a number of NumPy is."""
-    try:
-        operator.index(n)
-    except TypeError:
-        return False
-    return True
 
 
 def _refuse(transform: str, f: Function, argnum: int, leaf: Any) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from string import ascii_letters
 from typing import Any, NamedTuple
 
+from autodiff.composed import shape_of, shipped
 from autodiff.errors import ArgumentError
 from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.spellings import norm, refuse_options, spelling
 from autodiff.standard import standard
+from autodiff.value import unwrap
 
 __all__ = [
     "cholesky",
@@ -37,10 +40,6 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
-
-
-def _op(name: str) -> Any:
-    return registry.op(f"autodiff_ops.{name}")
 
 
 class EighResult(NamedTuple):
@@ -75,19 +74,19 @@ class SVDResult(NamedTuple):
 @spelled
 def eigh(a: Any, UPLO: str = "L") -> EighResult:  # noqa: N803  # NumPy's name
     """``numpy.linalg.eigh``, of the Hermitian part of `a`, whatever `UPLO` is."""
-    return EighResult(*_op("eigh")(a))
+    return EighResult(*shipped("eigh")(a))
 
 
 @spelled
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # NumPy's name
     """``numpy.linalg.eigvalsh``, of the Hermitian part of `a`, whatever `UPLO` is."""
-    return _op("eigvalsh")(a)
+    return shipped("eigvalsh")(a)
 
 
 @spelled
 def slogdet(a: Any) -> SlogdetResult:
     """``numpy.linalg.slogdet``."""
-    return SlogdetResult(*_op("slogdet")(a))
+    return SlogdetResult(*shipped("slogdet")(a))
 
 
 @spelled
@@ -95,7 +94,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     """``numpy.linalg.qr``, with as many columns as there are, or with ``mode="r"`` the triangle alone."""
     if mode not in ("reduced", "r"):
         raise ArgumentError(f"qr(mode={mode!r}) is not supported for Values; only 'reduced' and 'r'")
-    result = QRResult(*_op("qr")(a))
+    result = QRResult(*shipped("qr")(a))
     return result.R if mode == "r" else result
 
 
@@ -106,8 +105,8 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     The other vectors of a full basis are any, and have no gradient.
     """
     if not compute_uv:
-        return _op("svdvals")(a)
-    u, s, vh = _op("svd")(a)
+        return shipped("svdvals")(a)
+    u, s, vh = shipped("svd")(a)
     if full_matrices and u.shape[-2] != vh.shape[-1]:
         raise ArgumentError(
             f"svd(full_matrices=True) is not supported for Values of shape {tuple(a.shape)}, which are not square: the "
@@ -119,14 +118,14 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
 @spelled
 def cholesky(a: Any, *, upper: bool = False) -> Any:
     """``numpy.linalg.cholesky``, of the Hermitian part of `a`."""
-    y = _op("cholesky")(a)
-    return standard.conj(_op("matrix_transpose")(y)) if upper else y
+    y = shipped("cholesky")(a)
+    return standard.conj(shipped("matrix_transpose")(y)) if upper else y
 
 
 @spelled
 def pinv(a: Any, rcond: float | None = None, hermitian: bool = False, *, rtol: float | None = None) -> Any:
     """``numpy.linalg.pinv``."""
-    return _op("pinv")(a, rtol=rcond if rtol is None else rtol)
+    return shipped("pinv")(a, rtol=rcond if rtol is None else rtol)
 
 
 @spelled
@@ -134,49 +133,51 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, int, An
     """``numpy.linalg.lstsq``: the solution ``pinv(a) @ b``, the sums of squares that are left, the rank, singular values.
 
     The sums are there if `a` has more rows than columns, and the rank is full.
+    Singular values below `rcond` times the largest count as 0; by default that is the precision of the dtype times the
+    longer side, as in `numpy.linalg.matrix_rank`, where NumPy's own function takes that of float64 for all.
     """
-    if len(a.shape) != 2:
-        raise ArgumentError(f"lstsq takes one matrix; a has shape {tuple(a.shape)}")
-    rows, columns = a.shape
-    values = _op("svdvals")(a)
-    ordered = [float(s) for s in getattr(values, "data", values)]
-    limit = (rcond if rcond is not None and rcond >= 0 else 2.0**-52 * max(rows, columns)) * max(ordered, default=0.0)
-    rank = len([s for s in ordered if s > limit])
-    x = standard.matmul(pinv(a, rtol=rcond if rcond is not None and rcond >= 0 else None), b)
+    shape = shape_of(a)
+    if len(shape) != 2:
+        raise ArgumentError(f"lstsq takes one matrix; a has shape {shape}")
+    rows, columns = shape
+    values = shipped("svdvals")(a)
+    raw = unwrap(values)
+    own: Any = registry.backend_of(type(raw))
+    rtol = float(own.xp.finfo(raw.dtype).eps) * max(rows, columns) if rcond is None or rcond < 0 else rcond
+    ordered = own.to_numpy(raw).tolist()
+    rank = len([s for s in ordered if s > rtol * ordered[0]])
+    x = standard.matmul(pinv(a, rtol=rtol), b)
     left = standard.subtract(b, standard.matmul(a, x))
     size = standard.abs(left)
-    sums = standard.sum(standard.multiply(size, size), axis=0, keepdims=len(b.shape) == 1)
+    sums = standard.sum(standard.multiply(size, size), axis=0, keepdims=len(shape_of(b)) == 1)
     return x, sums if rank == columns < rows else sums[:0], rank, values
 
 
 @spelled
 def multi_dot(arrays: Any, *, out: Any = None) -> Any:
-    """``numpy.linalg.multi_dot``, from left to right or from right to left, as vectors at the ends have it."""
+    """``numpy.linalg.multi_dot``: of two matrices or more, or vectors at the ends, in the cheapest order."""
     refuse_options("multi_dot", out=out)
     factors = list(arrays)
-    if len(factors) < 2:
-        raise ArgumentError(f"multi_dot takes at least two arrays; it was given {len(factors)}")
-    if len(factors[-1].shape) == 1:
-        y = factors.pop()
-        while factors:
-            y = standard.matmul(factors.pop(), y)
-        return y
-    y = factors.pop(0)
-    while factors:
-        y = standard.matmul(y, factors.pop(0))
-    return y
+    last = len(factors) - 1
+    if not 1 <= last < len(ascii_letters) - 1:
+        raise ArgumentError(f"multi_dot takes at least two arrays, and at most 52; it was given {len(factors)}")
+    terms = [ascii_letters[i : i + 2] for i in range(last + 1)]
+    terms[0] = terms[0][-len(shape_of(factors[0])) :]
+    terms[last] = terms[last][: len(shape_of(factors[last]))]
+    result = (terms[0][:-1]) + (terms[last][1:])
+    return shipped("einsum")(*factors, subscripts=f"{','.join(terms)}->{result}")
 
 
 @spelled
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """``numpy.linalg.trace``: of the last two axes."""
-    return _op("trace")(x if dtype is None else standard.astype(x, dtype=dtype), offset=offset)
+    return shipped("trace")(x if dtype is None else standard.astype(x, dtype=dtype), offset=offset)
 
 
 @spelled
 def diagonal(x: Any, /, *, offset: int = 0) -> Any:
     """``numpy.linalg.diagonal``: of the last two axes."""
-    return _op("diagonal")(x, offset=offset)
+    return shipped("diagonal")(x, offset=offset)
 
 
 inv = spelled(spelling("inv", "inv(a)"))

@@ -10,18 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autodiff.composed import COMPOSED, subscripts_of
+from autodiff.composed import COMPOSED, shape_of, shipped, subscripts_of
 from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.refusals import spelled
-from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.value import Value
 
 __all__ = ["FUNCTIONS", "LAST_AXES", "plain", "refuse_options", "spelling"]
-
-
-def _op(name: str) -> Any:
-    return registry.op(f"autodiff_ops.{name}")
 
 
 def refuse_options(name: str, **given: Any) -> None:
@@ -34,21 +29,21 @@ def refuse_options(name: str, **given: Any) -> None:
 def stack(arrays: Any, axis: int = 0, out: Any = None, **rest: Any) -> Any:
     """``numpy.stack``."""
     refuse_options("stack", out=out, **rest)
-    return _op("stack")(*arrays, axis=axis)
+    return shipped("stack")(*arrays, axis=axis)
 
 
 def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """``numpy.hstack``: joined along the second axis, vectors along their only one."""
     refuse_options("hstack", casting=None if casting == "same_kind" else casting)
-    arrays = [ravel(a) if len(_shape(a)) == 0 else a for a in tup]
-    joined = _op("concat")(*arrays, axis=min(1, len(_shape(arrays[0])) - 1))
+    arrays = [ravel(a) if len(shape_of(a)) == 0 else a for a in tup]
+    joined = shipped("concat")(*arrays, axis=min(1, len(shape_of(arrays[0])) - 1))
     return joined if dtype is None else standard.astype(joined, dtype=dtype)
 
 
 def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """``numpy.vstack``: joined along the first axis, vectors as rows."""
     refuse_options("vstack", casting=None if casting == "same_kind" else casting)
-    joined = _op("concat")(*[standard.reshape(a, shape=(1, -1)) if len(_shape(a)) < 2 else a for a in tup])
+    joined = shipped("concat")(*[standard.reshape(a, shape=(1, -1)) if len(shape_of(a)) < 2 else a for a in tup])
     return joined if dtype is None else standard.astype(joined, dtype=dtype)
 
 
@@ -59,14 +54,10 @@ def ravel(a: Any, order: str = "C") -> Any:
     return standard.reshape(a, shape=(-1,))
 
 
-def _shape(a: Any) -> Any:
-    return a.shape if hasattr(a, "shape") else registry.asarray(a)[0].shape
-
-
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     """``numpy.meshgrid``."""
     refuse_options("meshgrid", sparse=sparse)
-    return _op("meshgrid")(*xi, indexing=indexing)
+    return shipped("meshgrid")(*xi, indexing=indexing)
 
 
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
@@ -86,15 +77,15 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
     refuse_options("clip", out=out)
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     if all(bound is None or isinstance(bound, int | float) for bound in (low, high)):
-        return _op("clip")(a, min=low, max=high)
-    a = a if low is None else _op("maximum")(a, low)
-    return a if high is None else _op("minimum")(a, high)
+        return shipped("clip")(a, min=low, max=high)
+    a = a if low is None else shipped("maximum")(a, low)
+    return a if high is None else shipped("minimum")(a, high)
 
 
 def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     """``numpy.round``."""
     refuse_options("round", out=out)
-    return _op("round")(a) if decimals == 0 else _op("round")(a * 10.0**decimals) / 10.0**decimals
+    return shipped("round")(a) if decimals == 0 else shipped("round")(a * 10.0**decimals) / 10.0**decimals
 
 
 def where(condition: Any, *choices: Any) -> Any:
@@ -103,35 +94,35 @@ def where(condition: Any, *choices: Any) -> Any:
         raise ArgumentError(
             "where() of a Value takes a condition and two choices. For the places where it holds, use numpy.nonzero of its .data"
         )
-    return _op("where")(condition, *choices)
+    return shipped("where")(condition, *choices)
 
 
 def _running(name: str, a: Any, axis: int | None) -> Any:
-    return _op(name)(ravel(a) if axis is None else a, axis=0 if axis is None else axis)
+    return shipped(name)(ravel(a) if axis is None else a, axis=0 if axis is None else axis)
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """``numpy.linalg.norm``: of vectors, and of matrices where there are two axes."""
-    ndim = len(_shape(x))
+    ndim = len(shape_of(x))
     two = axis if isinstance(axis, tuple) else (0, 1)
     if ord in (None, "fro") or len(two) != 2 or (axis is None and ndim != 2) or isinstance(axis, int):
-        return _op("norm")(x, axis=axis, keepdims=keepdims, ord=2 if ord in (None, "fro") else ord)
-    y = _op("matrix_norm")(_op("moveaxis")(x, source=two, destination=(-2, -1)), ord=ord)
-    return _op("expand_dims")(y, axis=tuple(sorted(a % ndim for a in two))) if keepdims else y
+        return shipped("norm")(x, axis=axis, keepdims=keepdims, ord=2 if ord in (None, "fro") else ord)
+    y = shipped("matrix_norm")(shipped("moveaxis")(x, source=two, destination=(-2, -1)), ord=ord)
+    return shipped("expand_dims")(y, axis=tuple(sorted(a % ndim for a in two))) if keepdims else y
 
 
 def dot(a: Any, b: Any) -> Any:
     """``numpy.dot``: over the last axis of `a` and the last but one of `b`."""
-    if not _shape(a) or not _shape(b):
+    if not shape_of(a) or not shape_of(b):
         return standard.multiply(a, b)
-    return _op("tensordot")(a, b, axes=(-1, -min(2, len(_shape(b)))))
+    return shipped("tensordot")(a, b, axes=(-1, -min(2, len(shape_of(b)))))
 
 
 def inner(a: Any, b: Any) -> Any:
     """``numpy.inner``: over the last axes of both."""
-    if not _shape(a) or not _shape(b):
+    if not shape_of(a) or not shape_of(b):
         return standard.multiply(a, b)
-    return _op("tensordot")(a, b, axes=(-1, -1))
+    return shipped("tensordot")(a, b, axes=(-1, -1))
 
 
 def einsum(subscripts: Any, *operands: Any, out: Any = None, optimize: Any = True) -> Any:
@@ -139,7 +130,7 @@ def einsum(subscripts: Any, *operands: Any, out: Any = None, optimize: Any = Tru
     refuse_options("einsum", out=out)
     if not isinstance(subscripts, str):
         subscripts, operands = subscripts_of((subscripts, *operands))
-    return _op("einsum")(*operands, subscripts=subscripts)
+    return shipped("einsum")(*operands, subscripts=subscripts)
 
 
 #: NumPy's functions whose arguments are those of an op, by position or under other names: the op and NumPy's
@@ -205,7 +196,7 @@ def spelling(name: str, text: str) -> Callable[..., Any]:
     def call(*args: Any, **given: Any) -> Any:
         if len(args) > len(parameters):
             raise ArgumentTypeError(f"{name} takes at most {len(parameters)} arguments; it was given {len(args)}")
-        op: Any = _op(op_name)
+        op: Any = shipped(op_name)
         bound = dict(zip(parameters, args, strict=False))
         if bound.keys() & given.keys():
             raise ArgumentTypeError(f"{name} was given {min(bound.keys() & given.keys())!r} twice")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff import Value, grad
+from autodiff import Value, grad, to_dot
 from autodiff import numpy as anp
 from autodiff.errors import ArgumentError, AutodiffError
 
@@ -245,3 +245,26 @@ def test_the_rank_of_least_squares() -> None:
     assert (rank, sums.shape) == (expected[2], (0,))
     with pytest.raises(ArgumentError, match="square"):
         anp.linalg.inv(Value(a))
+
+
+def test_the_rank_of_least_squares_goes_by_the_dtype() -> None:
+    """What float32 rounds off counts as 0, in the rank as in the solution; a limit that is given counts for both."""
+    rng = np.random.default_rng(0)
+    a = (rng.standard_normal((6, 2)) @ rng.standard_normal((2, 3))).astype(np.float32)
+    b = rng.standard_normal(6).astype(np.float32)
+    # NumPy computes in float64 even here; its limit is told the precision that the numbers have.
+    by_dtype = 6 * float(np.finfo(np.float32).eps)
+    for given, rcond, limit in ((a, None, by_dtype), (np.diag([1.0, 0.1]), 0.5, 0.5), (np.diag([1.0, 1e-17]), -1, -1)):
+        x, _, rank, _ = anp.linalg.lstsq(Value(given), b[: len(given)], rcond=rcond)
+        expected = np.linalg.lstsq(given, b[: len(given)], rcond=limit)
+        assert rank == expected[2]
+        np.testing.assert_allclose(x.data, expected[0], rtol=1e-4)
+
+
+def test_matrices_are_multiplied_in_the_cheapest_order() -> None:
+    """A column, a row and a column: from left to right there would be a whole matrix in between."""
+    v = Value(np.ones((9, 1)))
+    y = anp.linalg.multi_dot([v, v.T, v])
+    assert (y.shape, "(9, 9)" in to_dot(y)) == ((9, 1), False)
+    assert anp.linalg.multi_dot([v[:, 0], v]).shape == (1,)
+    assert anp.linalg.multi_dot([v[:, 0], v, v.T, v[:, 0]]).shape == ()
