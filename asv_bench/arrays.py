@@ -278,10 +278,10 @@ def _workers(name: str, place: int) -> Iterator[list[Callable[[str], float]]]:
             for library, file in zip(_LIBRARIES, files, strict=True)
         ]
         try:
-            for worker in workers:
+            for library, worker in zip(_LIBRARIES, workers, strict=True):
                 assert worker.stdout is not None
                 if worker.stdout.readline() != "ready\n":
-                    raise RuntimeError(f"{name}: {' '.join(map(str, worker.args))} failed")  # type: ignore[arg-type]  # Popen.args may be a path in typeshed; here it is our list
+                    raise RuntimeError(f"{name}: the process of {library} ended with code {worker.wait()}")
             ours, theirs = map(np.load, files)
             for key in ours.files:
                 scale = float(np.abs(theirs[key]).max())
@@ -298,7 +298,10 @@ def _ask(worker: subprocess.Popen[str], what: str) -> float:
     assert worker.stdout is not None
     worker.stdin.write(f"{what}\n")
     worker.stdin.flush()
-    return float(worker.stdout.readline())
+    answer = worker.stdout.readline()
+    if not answer:
+        raise RuntimeError(f"the process that measures {what} ended with code {worker.wait()}")
+    return float(answer)
 
 
 def measure(name: str, place: int, turns: Callable[..., Any], rounds: int) -> list[tuple[float, float]]:

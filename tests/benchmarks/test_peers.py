@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from asv_bench import idioms, plots
+from asv_bench import arrays, idioms, plots
 
 ROOT = Path(__file__).parents[2]
 CASES = [(row, library) for row, found in idioms.ROWS.items() for library in found.runs if library != "autodiff"]
@@ -38,6 +40,16 @@ def test_libraries_agree(row: str, library: str) -> None:
 
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(np.asarray(b), np.asarray(a), rtol=1e-7, atol=1e-9)
+
+
+def test_process_that_ends_is_told() -> None:
+    """Whoever measures in a process of its own hears that it is gone, and not that '' is no number."""
+    command = [sys.executable, "-c", "import sys; sys.stdin.readline(); sys.exit(3)"]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker,
+        pytest.raises(RuntimeError, match="seconds ended with code 3"),
+    ):
+        arrays._ask(worker, "seconds")
 
 
 TABLE = """
