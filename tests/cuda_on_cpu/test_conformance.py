@@ -43,7 +43,7 @@ def chosen(op):
 
 def outcome(op, sample, backend, dtype=None):
     """Return value and gradients of an op on a sample, as NumPy arrays; with floating inputs cast to `dtype`."""
-    case = Case(op, registry.backend(backend), sample, 0, 1, Report(repr(op.id), {}, ""))
+    case = Case(op, registry.backend(backend), sample, 0, Report(repr(op.id), {}, ""))
     arrays = [x.astype(dtype) if dtype and i in case.floating else x for i, x in enumerate(case.arrays)]
     run = case.run(case.raw(arrays))
     return {f"output {i}": y for i, y in enumerate(run.numbers)} | {f"gradient {i}": g for i, g in run.grads.items()}

@@ -68,7 +68,7 @@ def test_launches_of_an_op(cupy, counted, name):
 
 def row(op, counted):
     """Measure the row of an op."""
-    case = Case(op, registry.backend("cupy"), op.samples[0], 0, 1, Report(repr(op.id), {}, ""))
+    case = Case(op, registry.backend("cupy"), op.samples[0], 0, Report(repr(op.id), {}, ""))
     values = [Value(x) if case.is_array(x) else x for x in case.raw()]
     outputs = case.outputs_of(case.call(values))  # compiled
     starts = [

@@ -53,8 +53,6 @@ class Case:
         The `fingerprint` of `attributes` before the first call.
     seed : int
         Of the draws, and of the generator that a random op is handed.
-    order : int
-        Up to which derivatives; with 1 no pass is recorded.
     report : Report
         Raises failures.
     dtype : str
@@ -65,7 +63,6 @@ class Case:
     backend: Any
     sample: Any
     seed: int
-    order: int
     report: Report
     dtype: str = ""
     attributes: dict[str, Any] = field(init=False)
