@@ -43,6 +43,10 @@ def asarray_that_keeps_ints(self: Any, obj: Any, *, dtype: Any = None, device: A
     return StrictBackend.asarray(self, np.asarray(obj) if isinstance(obj, list | int) else obj, dtype=dtype)
 
 
+def dtype_but_float32(self: Any, name: Any) -> Any:
+    return StrictBackend.dtype(self, "no_such_dtype" if name == "float32" else name)
+
+
 class Wide:
     """A namespace whose sums are NumPy's."""
 
@@ -68,6 +72,9 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"asarray": asarray_of_numbers_alone}, "errors: asarray('text') raised ValueError: no; expected ArgumentTypeError",
     ),
     "dtype": ({"dtype": lambda self, name: getattr(strict, str(name), None) or strict.float32}, "dtype('no_such_dtype') is"),
+    "dtype without a name": (
+        {"dtype": dtype_but_float32}, "dtypes: asarray makes array_api_strict.float32, and dtype('float32') raised",
+    ),
     "device": ({"to_device": lambda self, array, device: array}, "to_device(x, 'no such device') is"),
     "fingerprint": ({"fingerprint": lambda self, array: 0}, "fingerprint() of different arrays is the same"),
     "nan": ({"has_nan": lambda self, array: False}, "has_nan() does not tell"),

@@ -152,6 +152,11 @@ def rule_of_the_last_attribute(g, factor):
     return g * last
 
 
+def tangent_of_the_last_attribute(t, factor):
+    last, _state["pushed"] = _state.get("pushed", factor), factor
+    return t * last
+
+
 def returns_its_buffer(xp, x):
     y = _state.get(("y", x.shape, x.dtype))
     if y is None:
@@ -241,7 +246,12 @@ FAULTS = {
     "attribute of the last call": (
         op_of(lambda xp, x, *, factor: x * factor, vjps=(rule_of_the_last_attribute,),
               samples=[sample((3,), factor=2.0), sample((3,), factor=3.0)]),
-        "after a call with {'factor': 3.0}",
+        "of x after a call with {'factor': 3.0}",
+    ),
+    "attribute of the last tangent": (
+        op_of(lambda xp, x, *, factor: x * factor, vjps=(lambda g, factor: g * factor,),
+              jvps=(tangent_of_the_last_attribute,), samples=[sample((3,), factor=2.0), sample((3,), factor=3.0)]),
+        "tangent 0 after a call with {'factor': 3.0}",
     ),
     "kernel returns its buffer": (op_of(returns_its_buffer, **SQUARE), "the first of two calls"),
     "rule returns its buffer": (op_of(lambda xp, x: x * x, vjps=(rule_returns_its_buffer,)), "two calls that overlap"),

@@ -152,6 +152,42 @@ def test_a_reference_may_be_elsewhere_or_nowhere() -> None:
         elementwise_op(square, partials=(lambda x: 2 * x,), reference="numpy.square")
 
 
+def refuses_equal_numbers(error: type[Exception]) -> Any:
+    def kernel(xp: Any, x: Any) -> Any:
+        if x.size > 1 and bool((x == x.ravel()[0]).all()):
+            raise error("equal numbers")
+        return x * x
+
+    return elementwise_op(kernel, partials=(lambda x: 2 * x,))
+
+
+@pytest.mark.parametrize("refusal", [ValueError, ZeroDivisionError, np.linalg.LinAlgError, RuntimeError])
+def test_numbers_that_an_op_refuses_are_left_out(refusal: type[Exception]) -> None:
+    """Inputs that repeat one number are the kit's idea: an op may say that they are not for it."""
+    check_op(refuses_equal_numbers(refusal))
+
+
+def wrong_shape_of_equal_numbers(g: Any, x: Any) -> Any:
+    q = 2 * g * x
+    return q[:1] if isinstance(x, np.ndarray) and x.size > 1 and (x == x[0]).all() else q
+
+
+@pytest.mark.parametrize(
+    ("op", "message"),
+    [
+        (refuses_equal_numbers(TypeError), "raised ArgumentTypeError"),
+        (refuses_equal_numbers(IndexError), "raised IndexingError"),
+        (primitive_op(square, vjps=(wrong_shape_of_equal_numbers,)), "raised RuleError"),
+    ],
+    ids=["type", "index", "rule"],
+)
+def test_a_fault_at_such_numbers_is_no_refusal(op: Any, message: str) -> None:
+    """An exception that says nothing of the numbers is told."""
+    with pytest.raises(ConformanceError, match=message) as caught:
+        check_op(op)
+    assert "check_broadcast" in str(caught.value)
+
+
 def test_a_rule_may_not_be_called_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the engine ran the rules of inputs that need no gradient, or kept something for them, the kit would see it."""
     monkeypatch.setattr(

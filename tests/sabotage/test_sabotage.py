@@ -57,17 +57,14 @@ def test_every_fault_can_be_compiled() -> None:
     [
         ("autodiff_ops.exp", "factor", ""),
         ("autodiff_ops.conj", "dropped conjugate", ""),
-        ("autodiff_ops.multiply", "swapped arguments", ""),
+        ("autodiff_ops.tanh", "swapped arguments", "1 - y * y"),
         ("autodiff_ops.add", "sign", "1"),
         ("autodiff_ops.tanh", "sign", ""),
     ],
 )
 def test_a_fault_is_caught_and_only_in_its_own_process(where: str, kind: str, before: str) -> None:
     """The kit says what is wrong there, and the rule here is as it was."""
-    try:
-        mutant = _planted(where, kind, before)
-    except StopIteration:
-        pytest.skip("the rule is written in another way")
+    mutant = _planted(where, kind, before)
     ((_, (outcome, told), _),) = trials([mutant], checks.check_rule, seconds=120)
     assert outcome == "caught"
     assert "check_op" in told

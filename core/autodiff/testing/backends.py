@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.errors import ArgumentTypeError, BackendMismatchError, shown
+from autodiff.errors import ArgumentTypeError, AutodiffError, BackendMismatchError, shown
 from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.testing.checks import check_op
 from autodiff.testing.derived import one_of_each_kind
 from autodiff.testing.drawing import check_seed
-from autodiff.testing.dtypes import DTYPES, missing_dtype
+from autodiff.testing.dtypes import DTYPES, NO_SUCH_DTYPE, missing_dtype
 from autodiff.testing.report import ConformanceError, Report
 from autodiff.value import Value
 
@@ -121,9 +121,13 @@ def _dtypes(backend: Any) -> Problems:
         yield "it has neither float32 nor float64: asarray keeps the dtype of a NumPy array"
     for dtype in (*DTYPES, "int64", "bool"):
         try:
-            named = backend.dtype(dtype)
             array = backend.asarray(np.zeros(2, dtype))
-        except Exception:  # it has none of that name, which is no fault
+        except NO_SUCH_DTYPE:  # which is no fault
+            continue
+        try:
+            named = backend.dtype(dtype)
+        except AutodiffError as exc:
+            yield f"asarray makes {array.dtype}, and dtype({dtype!r}) raised {type(exc).__name__}: {exc}"
             continue
         kind = "bool" if dtype == "bool" else dtype.rstrip("0123456789")
         if backend.kind(array.dtype) != kind:

@@ -9,11 +9,13 @@ import numpy as np
 from autodiff.errors import ArgumentTypeError, AutodiffError, shown
 from autodiff.samples import Array, Sample
 
-__all__ = ["DTYPES", "cast", "dtypes_of", "is_narrow", "missing_dtype", "widened"]
+__all__ = ["DTYPES", "NO_SUCH_DTYPE", "cast", "dtypes_of", "is_narrow", "missing_dtype", "widened"]
 
 #: What the kit tests in, the most exact first: the others are compared with that.
 _REAL, _COMPLEX = ("float64", "float32", "float16"), ("complex128", "complex64")
 DTYPES = (*_REAL, *_COMPLEX)
+#: What `Backend.asarray` raises of a dtype that the library does not have.
+NO_SUCH_DTYPE = (AutodiffError, TypeError, ValueError, AttributeError)
 
 
 def dtypes_of(sample: Sample) -> tuple[str, ...]:
@@ -57,6 +59,6 @@ def missing_dtype(backend: Any, dtype: str) -> str | None:
         raise ArgumentTypeError(f"missing_dtype takes the name of a dtype; it was given {shown(dtype)}")
     try:
         made = backend.to_numpy(backend.asarray(np.zeros(1, dtype)))
-    except (AutodiffError, TypeError, ValueError, AttributeError) as exc:
+    except NO_SUCH_DTYPE as exc:
         return f"the backend {backend.name!r} has no {dtype}: {exc}"
     return None if made.dtype == dtype else f"the backend {backend.name!r} makes {made.dtype} of {dtype}"

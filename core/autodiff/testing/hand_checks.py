@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from autodiff.testing.case import Case
 from autodiff.testing.drawing import fingerprint
 from autodiff.testing.dtypes import dtypes_of, is_narrow
+from autodiff.testing.gradients import derivatives
 from autodiff.testing.spying import Spy
 from autodiff.testing.tolerances import rounding
 from autodiff.testing.value_checks import compare_runs, compare_values, run_if_possible
@@ -17,6 +19,7 @@ from autodiff.value import Value
 
 __all__ = [
     "check_aliasing",
+    "check_forward_memory",
     "check_memory",
     "check_mutation",
     "check_needs",
@@ -139,8 +142,31 @@ def check_memory(case: Case) -> None:
     if not case.differentiable or is_narrow(case.dtype):
         return
     before = case.run()
-    case.run(case.raw(case.others))
-    compare_runs(case, "after a call with other numbers", case.run(), before)
+    for how in _after_others(case, lambda other, arrays: other.run(other.raw(arrays))):
+        compare_runs(case, how, case.run(), before)
+
+
+def check_forward_memory(case: Case) -> None:
+    """Compare tangents after others, with other numbers and with attributes of other samples, with those before them."""
+    if not case.differentiable or is_narrow(case.dtype):
+        return
+    before = _tangents(case, case.arrays)
+    for how in _after_others(case, _tangents):
+        for n, (again, first) in enumerate(zip(_tangents(case, case.arrays), before, strict=True)):
+            told = f"tangent {n} {how} against that before it"
+            case.report.close(told, again, first, rounding(first.dtype), finite=True)
+
+
+def _tangents(case: Case, arrays: list[Any]) -> list[Any]:
+    """Push random tangents, the same each time, of all differentiable inputs."""
+    xs = [arrays[i] for i in case.differentiable]
+    return derivatives(case.function_at(arrays), xs, case.backend, 1, "fwd", case.seed)
+
+
+def _after_others(case: Case, call: Callable[[Case, list[Any]], object]) -> Iterator[str]:
+    """Make a call with other numbers, then one for each of the attributes of other samples; after each, say so."""
+    call(case, case.others)
+    yield "after a call with other numbers"
     attributes = {repr(dict(case.sample.attrs))}
     for sample in case.op.samples:
         written = repr(dict(sample.attrs))
@@ -149,10 +175,12 @@ def check_memory(case: Case) -> None:
         attributes.add(written)
         dtypes = dtypes_of(sample)
         try:
-            replace(case, sample=sample, dtype=case.dtype if case.dtype in dtypes else dtypes[0]).run()
-        except Exception:  # that sample is checked for its own sake
+            other = replace(case, sample=sample, dtype=case.dtype if case.dtype in dtypes else dtypes[0])
+            call(other, other.arrays)
+        except Exception:
+            # Whatever the op raises there: the tests of that sample report it, or expect it (`Unsupported`).
             continue
-        compare_runs(case, f"after a call with {written}", case.run(), before)
+        yield f"after a call with {written}"
 
 
 def check_same_input(case: Case) -> None:

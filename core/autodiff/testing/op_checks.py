@@ -50,6 +50,7 @@ CHECKS: tuple[Check, ...] = (
     Check(gradients.check_second_order, 2, "rev"),
     Check(gradients.check_third_order, 3, "rev"),
     Check(gradients.check_forward, 1, "fwd"),
+    Check(hands.check_forward_memory, 1, "fwd"),
     Check(gradients.check_forward_second_order, 2, "fwd"),
     Check(gradients.check_forward_third_order, 3, "fwd"),
     Check(check_batching, 1, "rev"),

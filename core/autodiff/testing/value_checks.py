@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.errors import GraphError, RuleError
 from autodiff.registry import registry
 from autodiff.testing.case import Case, Run
 from autodiff.testing.drawing import LAYOUTS
@@ -152,11 +153,17 @@ def check_broadcast(case: Case) -> None:
 
 
 def run_if_possible(case: Case, arrays: list[Any]) -> Run | None:
-    """Run the op on numbers that were not drawn for it; None if they are not for it: a singular matrix, a negative base."""
+    """Run the op on numbers that were not drawn for it; None if they are not for it: a singular matrix, a negative base.
+
+    Libraries say that by a ValueError (NumPy's LinAlgError is one), one of arithmetic, or a RuntimeError (PyTorch's is
+    one). A rule that returns no gradient, or a graph that is misused, is a fault all the same.
+    """
     try:
         with np.errstate(all="ignore"):
             run = case.run(case.raw(arrays))
-    except Exception:
+    except (RuleError, GraphError):
+        raise
+    except (ValueError, ArithmeticError, RuntimeError):
         return None
     return run if all(np.isfinite(y).all() for y in (*run.numbers, *run.grads.values())) else None
 
