@@ -22,7 +22,7 @@ from autodiff import hookspecs
 from autodiff.errors import PluginError, PluginWarning
 from autodiff.registry import Registry, registry
 
-__all__ = ["GROUP", "PluginRecord", "load_all", "load_plugin", "records"]
+__all__ = ["GROUP", "PluginRecord", "load_all", "load_plugin", "normal_name", "records"]
 
 GROUP = "autodiff"
 DISTRIBUTION = "autodiff-toolkit"
@@ -57,6 +57,13 @@ class PluginRecord:
         """The name to use in messages."""
         return f"{self.distribution} {self.version}".strip() if self.distribution else self.module
 
+    def is_called(self, name: str) -> bool:
+        """Tell whether a name means this plugin: that of its module, its package, its entry point or its distribution."""
+        module = self.module.partition(":")[0]
+        own = (self.module, module, module.partition(".")[0], self.name, self.distribution)
+        wanted = normal_name(name)
+        return bool(wanted) and any(normal_name(other) == wanted for other in own)
+
 
 #: Every plugin that was found, in the order of loading.
 records: list[PluginRecord] = []
@@ -79,7 +86,7 @@ def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = regist
         A plugin failed, brought nothing, misspelt a hook, or shares its entry-point name with another.
     """
     records.clear()
-    disabled = {_normal(name) for name in os.environ.get("AUTODIFF_DISABLE_PLUGINS", "").split(",")} - {""}
+    disabled = os.environ.get("AUTODIFF_DISABLE_PLUGINS", "").split(",")
     autoload = os.environ.get("AUTODIFF_PLUGIN_AUTOLOAD", "1") != "0"
     found = list(entry_points(group=GROUP) if points is None else points)
     # Ours first: methods and messages go by them. Otherwise by name, so that every process sees one order.
@@ -92,9 +99,7 @@ def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = regist
         if any(r.name == point.name and r.module == point.value and r.distribution == distribution for r in records):
             continue  # the same distribution found twice on the path, as editable installs are
         records.append(record)
-        module = point.value.partition(":")[0]
-        names = (point.value, module, module.partition(".")[0], point.name, distribution)
-        if disabled & {_normal(name) for name in names}:
+        if any(record.is_called(name) for name in disabled):
             record.status, record.cause = "disabled", "AUTODIFF_DISABLE_PLUGINS"
             continue
         if not autoload and distribution != DISTRIBUTION:
@@ -244,7 +249,7 @@ def _warn(message: str, cause: BaseException | None = None) -> None:
     warnings.warn(warning, stacklevel=2)
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
     """Return a name as the index of packages compares it: My_Plugin is my-plugin."""
     return name.strip().replace("_", "-").lower()
 

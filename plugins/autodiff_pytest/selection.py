@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from autodiff import plugins
+from autodiff.plugins import normal_name
 from autodiff.registry import registry
 from autodiff.testing import DTYPES
 
@@ -41,9 +42,9 @@ def named_plugin(name: str) -> Selection:
         There is none, or it brought nothing.
     """
     registry.load()
-    found = [record for record in plugins.records if _normal(name) in _names(record)]
+    found = [record for record in plugins.records if record.is_called(name)]
     brought = {what for record in found for what in record.brought}
-    ops = [op for op in registry.ops.values() if op.id in brought or _normal(op.plugin) == _normal(name)]
+    ops = [op for op in registry.ops.values() if op.id in brought or normal_name(op.plugin) == normal_name(name)]
     backends = [backend for backend in registry.backends.values() if f"backend {backend.name}" in brought]
     kernels = [
         (registry.ops[op_id], backend)
@@ -98,18 +99,6 @@ def named_dtypes(names: str | None) -> list[str] | None:
 
 def _split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
-
-
-def _normal(name: str) -> str:
-    """Return a name as the index of packages compares it: My_Plugin is my-plugin."""
-    return name.strip().replace("_", "-").lower()
-
-
-def _names(record: Any) -> set[str]:
-    module = record.module.partition(":")[0]
-    return {
-        _normal(name) for name in (record.module, module, module.partition(".")[0], record.name, record.distribution)
-    }
 
 
 def _close(name: str, known: Iterable[str]) -> str:

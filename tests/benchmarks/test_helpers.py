@@ -153,7 +153,7 @@ def test_op_without_usable_samples_is_refused(samples: list[Any]) -> None:
         asv.OpCase.of_size(picky, 10)
 
 
-@pytest.mark.parametrize("name", ["activations", "autodiff_activations"])
+@pytest.mark.parametrize("name", ["activations", "autodiff_activations", "Autodiff-Activations"])
 def test_ops_of_a_plugin_by_each_of_its_names(name: str) -> None:
     """A plugin is known by its entry point and by its module."""
     assert {op.split(".")[0] for op in asv.ops_of_plugin(name)} == {"autodiff_activations"}

@@ -68,7 +68,7 @@ def attempt(call: Call, *, writes: bool, allowed: tuple[type[BaseException], ...
                 _use(result)
         except Hang as exc:
             return f"hangs: {exc}"
-        except BaseException as exc:
+        except (Exception, SystemExit) as exc:  # a command exits; whoever interrupts the tests is no outcome
             failed = exc
             told = _judged(exc, allowed)
             if told:
@@ -139,6 +139,6 @@ def _prints(items: Any, depth: int = 0) -> Any:
     if isinstance(items, dict):
         return [(name, _prints(item, depth + 1)) for name, item in items.items()]
     if hasattr(items, "state_dict"):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(TypeError):  # it is a class
             return _prints(items.state_dict(), depth + 1)
     return None

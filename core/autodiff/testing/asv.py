@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from autodiff.errors import ArgumentError, AutodiffError, BackendUnavailableError
-from autodiff.plugins import records
+from autodiff.plugins import normal_name, records
 from autodiff.registry import registry
 from autodiff.samples import Array, Sample
 from autodiff.testing.drawing import draw, draw_like
@@ -335,11 +335,9 @@ def ops_of_plugin(plugin: str | None = None) -> list[str]:
     known = registry.load().ops
     if plugin is None:
         return sorted(known)
-    found = {op.id for op in known.values() if op.plugin == plugin}
-    wanted = plugin.replace("-", "_").lower()
+    found = {op.id for op in known.values() if normal_name(op.plugin) == normal_name(plugin)}
     for record in records:
-        names = (record.name, record.module.partition(":")[0], record.distribution)
-        if wanted in {name.replace("-", "_").lower() for name in names}:
+        if record.is_called(plugin):
             found |= set(record.brought) & set(known)
     if not found:
         those = ", ".join(sorted({op.plugin for op in known.values()}))
