@@ -14,7 +14,7 @@ import numpy as np
 
 from autodiff.extend import ArgumentTypeError, Backend, hookimpl
 from autodiff_numpy import blocks
-from autodiff_numpy.kernels import ARRAY_KERNELS, ARRAY_RULES, SCALAR_KERNELS, SCALAR_RULES
+from autodiff_numpy.kernels import ARRAY_KERNELS, ARRAY_RULES, COMPARING, SCALAR_KERNELS, SCALAR_RULES
 
 __all__ = ["NumpyBackend", "register_backends"]
 
@@ -76,9 +76,9 @@ class NumpyBackend(Backend):
 
     def kernel_for(self, op: Any, array_type: type) -> Callable[..., Any] | None:
         if array_type in self.scalar_types:
-            # Those that compare have no meaning for complex numbers; the generic kernels say so.
-            compares = op.id == "autodiff_activations.relu" and issubclass(array_type, np.complexfloating)
-            return None if compares else SCALAR_KERNELS.get(op.id)
+            if op.id in COMPARING and issubclass(array_type, np.complexfloating):
+                return None  # the generic kernels know what to do, or say so
+            return SCALAR_KERNELS.get(op.id)
         return ARRAY_KERNELS.get(op.id)
 
     def testing(self) -> AbstractContextManager[Any]:

@@ -158,10 +158,17 @@ def in_parts(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def vanishing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let numbers underflow to the 0 that is meant, also under ``np.errstate(under="raise")``: nothing is lost there."""
+    """Let numbers underflow to the 0 that is meant, also where NumPy is told to raise for it: nothing is lost there.
+
+    NumPy is silent about it unless told otherwise, hence only what was raised is computed anew.
+    """
 
     @wraps(function)
     def call(*args: Any, **attrs: Any) -> Any:
+        try:
+            return function(*args, **attrs)
+        except (FloatingPointError, RuntimeWarning):
+            pass  # computed anew below, where anything but an underflow is raised again
         with np.errstate(under="ignore"):
             return function(*args, **attrs)
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy import multiply, subtract
 
 from autodiff_numpy import activations, blocks, indexing, reductions, running
-from autodiff_numpy.blocks import by_elements, is_large
+from autodiff_numpy.blocks import by_elements, is_large, vanishing
 from autodiff_numpy.selection import keep
 
-__all__ = ["ARRAY_KERNELS", "ARRAY_RULES", "SCALAR_KERNELS", "SCALAR_RULES"]
+__all__ = ["ARRAY_KERNELS", "ARRAY_RULES", "COMPARING", "SCALAR_KERNELS", "SCALAR_RULES"]
 
 Kernel = Callable[..., Any]
 
@@ -21,6 +21,12 @@ Kernel = Callable[..., Any]
 def _relu(x: Any) -> Any:
     # NaN compares false, and must stay NaN.
     return x if not x <= 0 else x.dtype.type(0)
+
+
+def _sigmoid(x: Any) -> Any:
+    # No exponential overflows: silencing that, as for arrays, would cost as much as all of this.
+    e = np.exp(-abs(x))
+    return (1 if x >= 0 else e) / (1 + e)
 
 
 def _tanh_rule(g: Any, y: Any) -> Any:
@@ -90,9 +96,13 @@ _OPERATORS: dict[str, Kernel] = {
 SCALAR_KERNELS: dict[str, Kernel] = {
     **_OPERATORS,
     "autodiff_ops.abs": operator.abs,
-    "autodiff_activations.relu": _relu,
     **activations.KERNELS,
+    "autodiff_activations.relu": _relu,
+    "autodiff_activations.sigmoid": vanishing(_sigmoid),
 }
+
+#: Of those the ones that compare, which has no meaning for complex numbers.
+COMPARING = frozenset({"autodiff_activations.relu", "autodiff_activations.sigmoid"})
 
 #: For arrays: the operators are the same ufuncs, called 40 ns faster, and square for a power of two.
 ARRAY_KERNELS: dict[str, Kernel] = {
