@@ -23,6 +23,7 @@ from autodiff import (
     vmap,
 )
 from autodiff.errors import ArgumentError, ArgumentTypeError, AutodiffError
+from autodiff.extend import elementwise
 
 RNG = np.random.default_rng(3)
 X = RNG.uniform(0.5, 2.0, (4, 3))
@@ -347,3 +348,19 @@ def test_what_is_told_of_arrays() -> None:
 
     close(vmap(f)(X), 2.0 + np.repeat(X[:, :1], 3, axis=1))
     assert seen == [((3,), 1, 3, False, "float64")]
+
+
+@elementwise(vjps=(lambda x, xp: xp.zeros_like(x),))
+def _flat(xp: Any, x: Any) -> Any:
+    return xp.floor(x)
+
+
+def test_cotangents_of_one_example_and_of_a_batch_are_summed() -> None:
+    """What a rule makes of a shared argument alone is no batch; a sum of such is not written into by one that is."""
+    x = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+
+    def pulled(row: Any) -> Any:
+        _, pull = vjp(lambda w: row * w + _flat(w) + _flat(w) + _flat(w), np.array([1.5, 2.5]))
+        return pull(row * 0 + 1)[0]
+
+    np.testing.assert_array_equal(vmap(pulled)(x), x)
