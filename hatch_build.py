@@ -9,8 +9,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -35,16 +35,18 @@ class CompilingHook(BuildHookInterface[Any]):
         """Compile, and add what came of it to the wheel."""
         if version == "editable":
             return
-        self.folder = Path(tempfile.mkdtemp())
-        shutil.copytree(Path(self.root, "core", "autodiff"), self.folder / "autodiff")
+        # Where the compiler fails, `finalize` is not called: the folder then goes with the process.
+        self.folder = TemporaryDirectory(prefix="autodiff-build-")
+        folder = Path(self.folder.name)
+        shutil.copytree(Path(self.root, "core", "autodiff"), folder / "autodiff")
         command = [sys.executable, "-c", _SETUP, *(f"autodiff/{name}.py" for name in MODULES)]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(
                 f"Compiling the core failed. It needs a C compiler and Python's headers; without "
                 f"HATCH_BUILD_HOOKS_ENABLE the build needs neither.\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
             )
-        built = self.folder / "built"
+        built = folder / "built"
         for path in (p for p in built.rglob("*") if p.is_file()):
             build_data["force_include"][str(path)] = path.relative_to(built).as_posix()
         build_data["infer_tag"] = True
@@ -53,4 +55,4 @@ class CompilingHook(BuildHookInterface[Any]):
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the folder of the compiler."""
         if version != "editable":
-            shutil.rmtree(self.folder)
+            self.folder.cleanup()

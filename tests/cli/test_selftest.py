@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from processes import command
 
+from autodiff import ops
+from autodiff_cli import selftest
+
 BROKEN = """
 from autodiff.extend import elementwise, hookimpl, unary
 
@@ -47,3 +50,20 @@ def test_a_backend_that_cannot_run_says_why():
     done = command("selftest", "--backend", "no-such-backend")
     assert (done.returncode, done.stdout) == (2, "")
     assert "There is no backend 'no-such-backend'" in done.stderr
+
+
+def test_an_error_that_is_no_verdict_is_told_and_the_others_are_checked(monkeypatch):
+    """A driver's error on one op is a failure of that op, not the end of the report."""
+    checked = []
+
+    def check_op(op, samples, **options):
+        checked.append(op.name)
+        if op.name == "sin":
+            raise RuntimeError("the driver gave up")
+
+    monkeypatch.setattr(selftest, "check_op", check_op)
+
+    failures = dict(selftest._failures("numpy", [ops.sin, ops.cos], False, ["float64"]))
+
+    assert failures == {"autodiff_ops.sin": "RuntimeError: the driver gave up"}
+    assert checked == ["sin", "cos"]

@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import pickle
 import signal
+import subprocess
 import sys
 import traceback
 import weakref
@@ -27,23 +28,71 @@ from autodiff.errors import ArgumentTypeError, GraphError, KernelError
 ROOT = Path(__file__).parents[2]
 
 
-def hot_modules() -> tuple[str, ...]:
-    """Return the modules that the build hook compiles."""
+def build_hook() -> Any:
+    """Return the module of the build hook."""
     spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return tuple(module.MODULES)
+    return module
 
 
 def test_the_hook_names_modules_of_the_core_and_all_are_compiled_or_none() -> None:
     """`autodiff.COMPILED` speaks for each of them."""
-    pytest.importorskip("hatchling")
-    for name in hot_modules():
+    for name in build_hook().MODULES:
         assert (ROOT / "core" / "autodiff" / f"{name}.py").is_file()
         module = importlib.import_module(f"autodiff.{name}")
         assert str(module.__file__).endswith(".py") is not autodiff.COMPILED
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the module of the build hook, with a compiler that writes one library, or fails if its code is set."""
+    module = build_hook()
+    module.code = 0
+
+    def run(command: list[str], *, cwd: Path, **_: Any) -> Any:
+        (cwd / "built" / "autodiff").mkdir(parents=True)
+        (cwd / "built" / "autodiff" / "calls.so").touch()
+        return subprocess.CompletedProcess(command, module.code, "no such header: Python.h", "")
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    return module
+
+
+def hook_of(module: Any, tmp_path: Path) -> Any:
+    """Return the hook for this checkout."""
+    return module.CompilingHook(str(ROOT), {}, None, None, str(tmp_path), "wheel")
+
+
+def test_a_compiled_wheel_is_tagged_for_its_platform(compiler: Any, tmp_path: Path) -> None:
+    """What was compiled lies beside its source, and the wheel does not pass for pure Python; then the folder goes."""
+    hook, data = hook_of(compiler, tmp_path), {"force_include": {}}
+    hook.initialize("standard", data)
+    ((made, place),) = data.pop("force_include").items()
+    assert Path(made).is_file()
+    assert place == "autodiff/calls.so"
+    assert data == {"infer_tag": True, "pure_python": False}
+    hook.finalize("standard", data, "")
+    assert not Path(made).exists()
+
+
+def test_an_editable_installation_is_never_compiled(compiler: Any, tmp_path: Path) -> None:
+    """Its sources are there to be changed."""
+    hook, data = hook_of(compiler, tmp_path), {"force_include": {}}
+    hook.initialize("editable", data)
+    hook.finalize("editable", data, "")
+    assert data == {"force_include": {}}
+
+
+def test_a_failing_compiler_says_what_it_needs(compiler: Any, tmp_path: Path) -> None:
+    """And what it printed."""
+    compiler.code = 1
+    hook = hook_of(compiler, tmp_path)
+    with pytest.raises(RuntimeError, match=r"It needs a C compiler(.|\n)*no such header"):
+        hook.initialize("standard", {"force_include": {}})
+    hook.folder.cleanup()
 
 
 def test_a_value_has_weak_references_and_no_dict() -> None:
