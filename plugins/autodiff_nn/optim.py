@@ -299,19 +299,20 @@ class Adam(Optimizer):
         if not state:
             xp = backend(x).xp
             state.update(step=0, mean=xp.zeros_like(x), square=xp.zeros_like(x))
-        state["step"] += 1
-        x, state["mean"], state["square"] = adam_step.kernel_for(type(x))(
+        step = state["step"] + 1
+        x, mean, square = adam_step.kernel_for(type(x))(
             x,
             g,
             state["mean"],
             state["square"],
-            step=state["step"],
+            step=step,
             lr=group["lr"],
             betas=group["betas"],
             eps=group["eps"],
             weight_decay=group["weight_decay"],
             decoupled=self._decoupled,
         )
+        state.update(step=step, mean=mean, square=square)  # all or, if the kernel raises, nothing
         return x
 
 

@@ -331,3 +331,20 @@ def test_a_state_may_come_in_any_order():
     optimizer.load_state_dict(dict(sorted(optimizer.state_dict().items(), reverse=True)))
 
     assert list(optimizer.state[0]) == ["step", "mean", "square"]
+
+
+@pytest.mark.parametrize("size", [3, 5000])
+def test_a_step_that_fails_leaves_the_state(size: int) -> None:
+    """Adam corrects its means by the number of steps: one that was not made does not count."""
+    w, other = Value(np.ones(size)), Value(np.ones(size))
+    optimizer, untroubled = nn.Adam([w], lr=0.1), nn.Adam([other], lr=0.1)
+    for value, steps in ((w, optimizer), (other, untroubled)):
+        value.grad = np.full(size, 0.5)
+        steps.step()
+    w.grad = np.full(size, 1e200)
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        optimizer.step()
+    for value, steps in ((w, optimizer), (other, untroubled)):
+        value.grad = np.full(size, -0.25)
+        steps.step()
+    np.testing.assert_array_equal(w.data, other.data)
