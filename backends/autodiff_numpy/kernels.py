@@ -121,8 +121,12 @@ ARRAY_KERNELS: dict[str, Kernel] = {
     "autodiff_ops.last_write": indexing.last_write,
 }
 
+_SMOOTH = ("sigmoid", "softplus", "log_sigmoid", "silu", "mish")
+
 #: Rules for real numbers in passes that are not recorded, one for each input, naming no more than the op's own.
 SCALAR_RULES: dict[str, tuple[Kernel, ...]] = {
+    # Those for arrays: they call fewer functions of NumPy than the declared ones, which also ask for the dtype.
+    **{f"autodiff_activations.{n}": activations.RULES[f"autodiff_activations.{n}"] for n in _SMOOTH},
     "autodiff_activations.relu": (lambda g, y: g if y > 0 else g.dtype.type(0),),
 }
 

@@ -69,15 +69,3 @@ def test_underflow_is_no_warning_that_is_an_error(name: str, repeat: int) -> Non
         found = _gradient(name, x)
     np.testing.assert_array_equal(found[0], wanted[0])
     np.testing.assert_array_equal(found[1], wanted[1])
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "complex128"])
-def test_sigmoid_of_one_number_is_that_of_an_array(dtype: str) -> None:
-    """On both sides of 0, and where nothing is a number; the dtype stays."""
-    for x in (-30.0, -1.5, 0.0, 0.75, 30.0, np.nan, np.inf, -np.inf):
-        if dtype.startswith("complex") and not np.isfinite(x):
-            continue
-        one = ops.sigmoid(np.dtype(dtype).type(x))
-        many = ops.sigmoid(np.array([x], dtype))
-        assert one.dtype == many.dtype
-        np.testing.assert_allclose(one, many[0], rtol=2 * np.finfo(dtype).eps, atol=np.finfo(dtype).smallest_normal)
