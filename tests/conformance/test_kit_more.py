@@ -10,11 +10,13 @@ import pytest
 
 from autodiff import Value
 from autodiff.errors import RegistrationError
-from autodiff.extend import Array, Sample, Unsupported, elementwise, primitive, sample, unary
+from autodiff.extend import Array, Sample, Unsupported, composite, elementwise, primitive, sample, unary
 from autodiff.registry import registry
 from autodiff.testing import ConformanceError, check_op, samples_of
 from autodiff.testing.c_expressions import compiler
+from autodiff.testing.case import Case
 from autodiff.testing.derived import named
+from autodiff.testing.report import mismatch
 
 VECTOR = [sample((3,))]
 SAME_SHAPE = [sample((3,), (3,))]
@@ -81,6 +83,10 @@ def both(g: Any, x1: Any, x2: Any) -> Any:
     return g * x2, g * x1
 
 
+def product_unless_twice(x1: Any, x2: Any) -> Any:
+    return x1 * (x2.detach() if x1 is x2 and isinstance(x2, Value) else x2)
+
+
 FAULTS: dict[str, tuple[Any, str]] = {
     "a hundred-millionth too much": (
         elementwise_op(square, partials=(lambda x: (2 + 1e-8) * x,)), "of x against complex steps",
@@ -119,6 +125,9 @@ FAULTS: dict[str, tuple[Any, str]] = {
     ),
     "batching rule": (
         primitive_op(lambda xp, x: x * 2, vjps=(lambda g: g * 2,), batching=lambda x: x * 3), "check_batching",
+    ),
+    "one Value twice": (
+        composite(samples=SAME_SHAPE)(product_unless_twice), "the gradient of one Value given as x1 and x2",
     ),
     "one array twice": (
         primitive_op(lambda xp, x1, x2: x1 * x2 + (x1 is x2), samples=SAME_SHAPE,
@@ -199,6 +208,29 @@ def test_a_rule_may_not_be_called_for_nobody(monkeypatch: pytest.MonkeyPatch) ->
         check_op(product, dtypes=["float64"], order=1)
 
 
+def test_a_gradient_that_nobody_asked_for_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the engine gave an input that needs none a gradient, the kit would see it."""
+    run = Case.run
+
+    def run_for_all(case: Case, inputs: Any = None, *, needs: Any = None, **options: Any) -> Any:
+        return run(case, inputs, **options)
+
+    monkeypatch.setattr(Case, "run", run_for_all)
+    product = elementwise_op(lambda xp, x1, x2: x1 * x2, samples=SAME_SHAPE, partials=(lambda x2: x2, lambda x1: x1))
+    with pytest.raises(ConformanceError, match="needs no gradient and got one"):
+        check_op(product, dtypes=["float64"], order=1)
+
+
+def test_an_infinite_gradient_agrees_with_nothing() -> None:
+    """An infinity passes among values where both sides have it, and in no gradient."""
+    infinite = np.array([np.inf, 1.0])
+    assert mismatch(infinite, infinite, 1e-6, 1e-6) is None
+    told = mismatch(infinite, infinite, 1e-6, 1e-6, finite=True)
+    assert told is not None
+    assert told["off by"].startswith("inf")
+    assert mismatch(-infinite, infinite, 1e-6, 1e-6) is not None
+
+
 # ---- C expressions --------------------------------------------------------------------------------------------------
 
 
@@ -272,6 +304,11 @@ def test_what_is_declared_unsupported_may_fail() -> None:
     once = elementwise_op(square, vjps=(leaves_the_graph,), jvps=(lambda t, x: 2 * x * t,),
                           unsupported=[Unsupported("SciPy has no more", order=2, mode="rev")])  # fmt: skip
     assert check_op(once)["float64"] == {"rev": 1, "fwd": 3}
+
+    elsewhere = elementwise_op(
+        square, partials=(lambda x: 2 * x,), unsupported=[Unsupported("no kernel", backend="another")]
+    )
+    assert check_op(elsewhere)["float16"] == {"rev": 3, "fwd": 3}
 
     nowhere = elementwise_op(
         lambda xp, x: x.view(), partials=(1,), unsupported=[Unsupported("needs views", backend="numpy")]
