@@ -33,6 +33,9 @@ __all__ = ["SIZES", "run"]
 
 SIZES = (1, 10_000)
 
+#: Fewer bytes more or less are no difference, up to 330 were seen: Python has lists of free small objects.
+SMALL = 512
+
 #: The least time for which a turn runs, in seconds: what is shorter is repeated.
 TURN = 0.002
 
@@ -233,7 +236,9 @@ def _show(results: list[Result], earlier: dict[tuple[Any, ...], Result] | None) 
     wide = Console(highlight=False, width=max(console.width, least))
     wide.print(table, crop=False)
     if earlier is not None:
-        wide.print("x: times what it was; = within the spread. Bytecodes and bytes are exact, times are not.")
+        wide.print(
+            "x: times what it was; = within the spread. Bytecodes are exact, bytes to a few small objects, times are not."
+        )
 
 
 def _ratios(result: Result, before: Result | None) -> Iterator[Text]:
@@ -241,12 +246,10 @@ def _ratios(result: Result, before: Result | None) -> Iterator[Text]:
         return iter([Text("new"), *[Text("")] * 3])
     times = [(result.forward, before.forward), (result.backward, before.backward)]
     ratios = [now.over(then) if now and then else None for now, then in times]
-    ratios += [now / max(then, 1) for now, then in _exact(result, before)]
+    ratios.append(result.bytecodes / max(before.bytecodes, 1))
+    same = abs(result.allocated - before.allocated) < SMALL
+    ratios.append(1.0 if same else result.allocated / max(before.allocated, 1))
     return map(_ratio, ratios)
-
-
-def _exact(result: Result, before: Result) -> list[tuple[int, int]]:
-    return [(result.bytecodes, before.bytecodes), (result.allocated, before.allocated)]
 
 
 def _ratio(ratio: float | None) -> Text:

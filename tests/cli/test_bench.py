@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,18 @@ def test_comparison_shows_what_grew(quick: Any, tmp_path: Path) -> None:
     row = next(line for line in table.splitlines() if "autodiff_ops.tanh" in line).split()
     assert row[-2] == "2.00"
     assert row[-4] == "0.00"
+
+
+@pytest.mark.parametrize(("more", "shown"), [(0, "="), (500, "="), (-500, "="), (20_000, "0.")])
+def test_small_objects_are_no_difference_in_bytes(more: int, shown: str, quick: Any, tmp_path: Path) -> None:
+    """Python takes them from its lists of free ones now, and from new memory then."""
+    path = tmp_path / "figures.json"
+    quick("--op", "tanh", "--size", "1", "--save", str(path))
+    before = next(iter(bench._read(path).values()))
+
+    *_, ratio = bench._ratios(before, replace(before, allocated=before.allocated + more))
+
+    assert ratio.plain.startswith(shown)
 
 
 def test_op_without_gradient_has_no_backward(quick: Any) -> None:
