@@ -296,11 +296,12 @@ def nanquantile(
     last = shipped("maximum")(count - 1, 0)
 
     def one(share: float) -> Any:
-        place = standard.astype(last, dtype=rows.dtype) * share
+        # In double precision: in half there are no places beyond 2048.
+        place = standard.astype(last, dtype="float64") * share
         below = standard.astype(shipped("floor")(place), dtype=count.dtype)
         above = shipped("minimum")(below + 1, last)
         low, high = (shipped("take_along_axis")(rows, n, axis=-1) for n in (below, above))
-        part = place - standard.astype(below, dtype=rows.dtype)
+        part = standard.astype(place - standard.astype(below, dtype="float64"), dtype=rows.dtype)
         y = shipped("where")(part == 0, low, low + (high - low) * part)
         return standard.reshape(
             y, shape=tuple(1 if n in axes else s for n, s in enumerate(shape)) if keepdims else left

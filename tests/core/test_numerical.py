@@ -166,6 +166,13 @@ def test_a_slice_without_a_number() -> None:
         anp.nanargmax(x, axis=1)
 
 
+def test_the_median_of_many_halves() -> None:
+    """Places beyond 2,048, which half precision does not count, are found."""
+    x = np.repeat(np.array([2.0, 1.0, 0.0], np.float16), [2049, 1, 2049])
+    y = anp.nanmedian(Value(x))
+    assert (y.item(), y.dtype) == (1.0, np.float16)
+
+
 def test_replaced_elements_have_no_gradient() -> None:
     """What `nan_to_num` puts there does not depend on what was there, complex numbers by their parts."""
     x = np.array([1.0, np.nan, np.inf, -np.inf])
