@@ -26,6 +26,7 @@ class StrictBackend(ArrayAPIBackend):
     library = "array_api_strict"
     arrays = ("array_api_strict._array_object.Array",)
     home = "device1"
+    on_host = False
     host = strict.Device("CPU_DEVICE")
 
     def device(self, array: Any) -> str:

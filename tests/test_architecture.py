@@ -38,7 +38,8 @@ ARROWS = {
     "replacing": "registry",
     "debugging": "graph registry",
     "coverage": "rule",
-    "value": "graph handles hooks modes operators registry replacing standard",
+    "leaving": "modes operators registry replacing",
+    "value": "graph handles hooks leaving modes registry replacing standard",
     "batches": "arguments backend handles registry standard",
     "rule": "compiling graph handles registry standard",
     "batch_rules": "batches registry rule standard value",
@@ -66,11 +67,10 @@ ARROWS = {
     "spellings": "composed refusals registry standard value",
     "creation": "backend batches broadcasting refusals registry standard value",
     "arranging": "composed refusals registry spellings standard",
-    "numerical": "arranging backend composed creation refusals registry spellings standard value",
     "linalg": "composed refusals registry spellings standard value",
-    "fft": "composed refusals registry spellings standard value",
-    "numpy": "arranging backend batches broadcasting creation fft linalg numerical refusals registry spellings standard"
-    " value",
+    "fft": "composed refusals registry spellings value",
+    "numpy": "arranging backend batches broadcasting creation fft leaving linalg refusals registry spellings"
+    " standard value",
     "plugins": "hookspecs registry",
     "extend": "backend batches broadcasting declarations hookspecs leaves op registry samples",
     "__init__": "backward batch_rules batches broadcasting checkpointing custom derivatives drawing handles levels modes"

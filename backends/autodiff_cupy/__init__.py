@@ -28,6 +28,8 @@ class CupyBackend(Backend):
     name = "cupy"
     follows_standard = False
     has_streams = True
+    on_host = False
+    dlpack_kinds = frozenset({2, 13})  # memory of a device, and such as CUDA moves by itself
     install = "pip install cupy-cuda13x (or cupy-cuda12x), and an NVIDIA driver"
 
     def recognises(self, array_type: type) -> bool:
@@ -194,10 +196,7 @@ def _is_on_cuda(obj: Any) -> bool:
     """Tell whether another library's array lies in the memory of a CUDA device, whence it need not be copied."""
     if hasattr(obj, "__cuda_array_interface__"):
         return True
-    return hasattr(obj, "__dlpack_device__") and int(obj.__dlpack_device__()[0]) == _DLPACK_CUDA
-
-
-_DLPACK_CUDA = 2
+    return hasattr(obj, "__dlpack_device__") and int(obj.__dlpack_device__()[0]) in CupyBackend.dlpack_kinds
 
 
 @hookimpl

@@ -25,6 +25,7 @@ class NumpyBackend(Backend):
     """Arrays in host memory."""
 
     name = "numpy"
+    dlpack_kinds = frozenset({1, 3})  # host memory, and such as CUDA made unmovable
     scalar_types = tuple(t for t in {*np.sctypeDict.values()} if issubclass(t, np.number | np.bool_))
 
     def recognises(self, array_type: type) -> bool:

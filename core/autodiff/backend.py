@@ -45,6 +45,10 @@ class Backend(ABC):
     writable: bool = True
     #: Whether work is queued on streams, of which nodes are to remember theirs.
     has_streams: bool = False
+    #: Kinds of devices whose memory it can share by DLPack, by the numbers of that protocol: 1 is the host, 2 CUDA.
+    dlpack_kinds: frozenset[int] = frozenset()
+    #: Whether the arrays lie in host memory, where NumPy may read them without being told to.
+    on_host: bool = True
     #: Types of immutable 0-d results that the library returns in place of arrays (NumPy's scalars).
     #: They may stay inside graphs; the user is always handed the 0-d array that `box` makes of them.
     scalar_types: tuple[type, ...] = ()
@@ -91,6 +95,10 @@ class Backend(ABC):
     def device(self, array: Any) -> str:
         """Name the device where `array` lives, in the form that `to_device` takes."""
         return str(getattr(array, "device", "cpu"))
+
+    def from_dlpack(self, obj: Any, *, copy: bool | None = None) -> Any:
+        """Return an array in the memory of another library's, which has ``__dlpack__``; ``copy=False`` forbids a copy."""
+        return self.xp.from_dlpack(obj, copy=copy)
 
     def to_device(self, array: Any, device: str | None) -> Any:
         """Return `array` on `device` of this backend; None is the default device.

@@ -107,6 +107,12 @@ class Batched:
     def __bool__(self) -> bool:
         return bool(refuse_to_read(self))
 
+    def __dlpack__(self, **options: Any) -> Any:
+        refuse_to_read(self)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return numpy_protocols.array_ufunc(ufunc, method, inputs, kwargs)
 

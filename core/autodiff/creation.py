@@ -13,17 +13,16 @@ from typing import Any
 from autodiff.backend import Backend
 from autodiff.batches import base_of, levels_of
 from autodiff.broadcasting import broadcast_to
-from autodiff.errors import ArgumentTypeError, GradientTypeError, shown
+from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, shown
 from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.standard import standard
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["CREATION", "array", "asarray", "asarray_on", "creator", "joined"]
+__all__ = ["CREATION", "array", "asarray", "asarray_on", "creator", "from_dlpack", "joined"]
 
 CREATION = (
-    *("zeros", "ones", "full", "empty", "arange", "linspace", "geomspace", "eye", "identity", "tri"),
-    *("bartlett", "blackman", "hamming", "hanning", "kaiser"),
+    *("zeros", "ones", "full", "empty", "arange", "linspace", "eye"),
     *("zeros_like", "ones_like", "full_like", "empty_like"),
 )
 
@@ -133,6 +132,55 @@ def asarray_on(backend: Backend) -> Callable[..., Any]:
 def array(object: Any, dtype: Any = None, *, copy: bool | None = True) -> Value:  # NumPy's name of the argument
     """``numpy.array``: as `asarray`, and a copy."""
     return asarray(object, dtype, copy=copy)  # type: ignore[no-any-return]  # it is decorated
+
+
+@spelled
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Value:
+    """``numpy.from_dlpack``: a Value without a gradient in the memory of another library's array, on host or device.
+
+    Parameters
+    ----------
+    x : object with ``__dlpack__`` and ``__dlpack_device__``
+        An array of PyTorch, JAX, NumPy, CuPy or any other library that has DLPack.
+    device : str, optional
+        Where the Value shall be, as `Value.to` takes it; where `x` is by default.
+    copy : bool, optional
+        True makes a copy, and with False it is an error if one is needed.
+
+    Raises
+    ------
+    ArgumentTypeError
+        `x` has no DLPack, its device is that of no backend, or its library refuses, as PyTorch does where a tensor
+        needs a gradient.
+    BackendUnavailableError
+        The backend of its device cannot run here.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff.numpy as anp
+    >>> a = np.array([1.0, 2.0])
+    >>> v = anp.from_dlpack(a)
+    >>> a[0] = 5.0
+    >>> v.data
+    array([5., 2.])
+    """
+    if not (hasattr(x, "__dlpack__") and hasattr(x, "__dlpack_device__")):
+        raise ArgumentTypeError(f"from_dlpack was given a {type(x).__name__}, which has no __dlpack__")
+    kind = int(x.__dlpack_device__()[0])
+    own = next((b for b in registry.load().backends.values() if kind in b.dlpack_kinds), None)
+    if own is None:
+        raise ArgumentTypeError(
+            f"from_dlpack was given an array on a device of DLPack's kind {kind}; no backend has such"
+        )
+    shared = own.require().from_dlpack(x, copy=False if copy is False else None)
+    value: Value = wrap(own.fresh(shared) if copy else shared, None)
+    if registry.kind(value.dtype, own) == "other":
+        raise ArgumentTypeError(f"there are no Values of dtype {value.dtype}; expected numbers")
+    moved = value if device is None else value.to(device)
+    if copy is False and unwrap(moved) is not unwrap(value):
+        raise ArgumentError(f"from_dlpack(copy=False) was asked for {device!r}, and the array is elsewhere")
+    return moved
 
 
 def joined(obj: Any) -> Any:

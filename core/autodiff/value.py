@@ -16,8 +16,8 @@ from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError,
 from autodiff.graph import Cell, Edge, Leaf, Node
 from autodiff.handles import unwrap
 from autodiff.hooks import WRITING, Hook, attach, watch
+from autodiff.leaving import Leaving
 from autodiff.modes import BATCH, NO_GRAD, RULE, mode
-from autodiff.operators import Operators
 from autodiff.registry import registry
 from autodiff.replacing import boxed, own_index, refuse_leaving, refuse_narrowing, replacement, unboxed
 from autodiff.standard import standard
@@ -31,7 +31,7 @@ spread_for: Any = None
 numpy_protocols: Any = None
 
 
-class Value(Operators):
+class Value(Leaving):
     """An array, or a number, whose computations are recorded so that they can be differentiated.
 
     Parameters
@@ -209,9 +209,6 @@ class Value(Operators):
         """Name of the backend."""
         return str(self._backend().name)
 
-    def _backend(self) -> Any:
-        return registry.backend_of(type(self._array))
-
     @property
     def T(self) -> Value:  # noqa: N802  # the array API's name
         """All axes reversed."""
@@ -238,27 +235,7 @@ class Value(Operators):
             raise ArgumentTypeError(f"The format {spec!r} needs a single number; this Value has shape {self.shape}.")
         return format(self.item(), spec)
 
-    # ---- leaving the graph ------------------------------------------------------------------------------
-
-    def item(self) -> Any:
-        """Return the single element as a Python number.
-
-        Raises
-        ------
-        ArgumentError
-            There is not exactly one.
-        """
-        if self.size != 1:
-            raise ArgumentError(f"Value.item() needs exactly one element; the shape is {self.shape}.")
-        if mode() & RULE:
-            refuse_leaving(self, "item()")
-        return self._backend().to_numpy(self._array).item()
-
-    def numpy(self) -> Any:
-        """Copy the data to a NumPy array in host memory."""
-        if mode() & RULE:
-            refuse_leaving(self, "numpy()")
-        return self._backend().to_numpy(self._array)
+    # ---- other Values of the same numbers ----------------------------------------------------------------
 
     def detach(self) -> Value:
         """Return a Value on the same data that no gradient flows through."""
@@ -271,44 +248,6 @@ class Value(Operators):
     def to(self, device: str) -> Value:
         """Move to another backend or device, ``"numpy"``, ``"cupy"``, ``"cupy:1"``; differentiable."""
         return standard.to(self, device=device)  # type: ignore[no-any-return]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        array = self._host("numpy.asarray(value)")
-        return array if dtype is None else array.astype(dtype)
-
-    def _host(self, what: str) -> Any:
-        if self._edge is not None and not mode() & NO_GRAD:
-            raise GradientTypeError(
-                f"{what} would drop the gradient of this Value in silence. Say that you want that: "
-                f"value.data, value.item(), value.detach(), or no_grad(). autodiff.numpy.array([v, w]) joins Values."
-            )
-        return self._backend().to_numpy(self._array)
-
-    # fmt: off
-    def __float__(self) -> float: return float(self._number("float(value)"))
-    def __int__(self) -> int: return int(self._number("int(value)"))
-    def __complex__(self) -> complex: return complex(self._number("complex(value)"))
-    # fmt: on
-
-    def __index__(self) -> int:
-        if self._edge is not None or registry.kind(self.dtype, self._backend()) != "int" or self.shape != ():
-            raise ArgumentTypeError(
-                f"Only an integer Value of shape () works as an index; this one has dtype {self.dtype} "
-                f"and shape {self.shape}."
-            )
-        return int(self.item())
-
-    def _number(self, what: str) -> Any:
-        if self.size != 1:
-            raise ArgumentTypeError(f"{what} needs exactly one element; the shape is {self.shape}.")
-        return self._host(what).item()
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ArgumentError(
-                f"The truth of a Value of shape {self.shape} is ambiguous; use (v != 0).any() or .all() of its data."
-            )
-        return bool(self.detach().item())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.data, self._edge is not None, unwrap(self.grad))

@@ -128,6 +128,14 @@ def test_mixing_devices_names_both():
         here * there
 
 
+def test_an_array_of_another_backend_is_not_written_to():
+    """``array += value`` moves nothing either."""
+    array = np.ones(2)
+    with pytest.raises(BackendMismatchError, match=r"'numpy'.*'strict'"):
+        array += Value(strict_array([1.0, 2.0]), requires_grad=False)
+    assert array.tolist() == [1.0, 1.0]
+
+
 def test_a_device_that_is_not_there():
     """The error names backend and device."""
     for value in (Value(strict_array([1.0])), Value(1.0)):

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import autodiff
+import autodiff.numpy as anp
 from autodiff import Value, grad, hessian, jvp, ops
-from autodiff.errors import ArgumentTypeError, BackendMismatchError
+from autodiff.errors import ArgumentError, ArgumentTypeError, BackendMismatchError, GradientTypeError
 
 
 def test_importing_autodiff_imports_no_cupy():
@@ -134,21 +135,114 @@ def test_a_label_that_names_no_class_gives_nan(cupy):
     assert np.isnan(loss.get()).tolist() == [False, True]
 
 
-def test_arrays_come_and_go_without_a_copy(cupy):
-    """DLPack and the CUDA array interface hand over the same memory."""
-    a = cupy.arange(3.0)
-    x = Value(a)
-    assert x.data.data.ptr == a.data.ptr
-    assert cupy.from_dlpack(x.data).data.ptr == a.data.ptr
-    assert cupy.asarray(x.data).__cuda_array_interface__["data"] == a.__cuda_array_interface__["data"]
+@pytest.mark.parametrize("numbers", [[0.0, 1.0, 2.0], 3.0])
+def test_values_go_out_without_a_copy(cupy, numbers):
+    """DLPack hands over the memory itself, of a single number too; ``data`` has the CUDA array interface."""
+    a = cupy.asarray(numbers)
+    v = Value(a, requires_grad=False)
+    out = cupy.from_dlpack(v)
+    assert (type(out), out.data.ptr, out.shape) == (cupy.ndarray, a.data.ptr, a.shape)
+    assert v.__dlpack_device__() == (2, 0)
+    assert v.data.__cuda_array_interface__["data"] == a.__cuda_array_interface__["data"]
 
 
-def test_a_cupy_array_on_the_left(cupy):
-    """``array * Value`` is a Value on both sides."""
-    x = Value(cupy.asarray([1.0, 2.0]))
-    y = cupy.asarray([3.0, 4.0]) * x
-    y.sum().backward()
-    assert (type(y), x.grad.tolist()) == (Value, [3.0, 4.0])
+def test_what_goes_out_loses_no_gradient(cupy):
+    """As in PyTorch: detached, or with recording off, the memory is handed over."""
+    v = Value(cupy.ones(3))
+    for lossy in (v, v * 2.0):
+        with pytest.raises(GradientTypeError, match="DLPack"):
+            cupy.from_dlpack(lossy)
+    assert cupy.from_dlpack(v.detach()).data.ptr == v.data.data.ptr
+    with autodiff.no_grad():
+        assert cupy.from_dlpack(v).data.ptr == v.data.data.ptr
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+@pytest.mark.parametrize("function", ["exp", "sum", "concatenate", "asarray", "array"])
+def test_functions_of_cupy_know_no_values(cupy, function, requires_grad):
+    """They refuse one, whether or not a gradient would be lost, and copy nothing to the host and back."""
+    v = Value(cupy.ones(3), requires_grad=requires_grad)
+    given = [v, v] if function == "concatenate" else v
+    with pytest.raises(TypeError):
+        getattr(cupy, function)(given)
+
+
+def test_numpy_reads_no_device_in_silence(cupy):
+    """``numpy.asarray`` would copy from the device: an error that says how to ask for it."""
+    v = Value(cupy.ones(3), requires_grad=False)
+    with pytest.raises(ArgumentTypeError, match=r"cupy:0.*value\.numpy\(\)"):
+        np.asarray(v)
+    assert v.numpy().tolist() == [1.0, 1.0, 1.0]
+
+
+def test_from_dlpack_takes_arrays_where_they_are(cupy):
+    """On a device and on the host, of whichever library; moved if asked to."""
+    a, h = cupy.arange(3.0), np.arange(3.0)
+    v = anp.from_dlpack(a)
+    assert (v.backend, v.requires_grad, v.data.data.ptr) == ("cupy", False, a.data.ptr)
+    assert anp.from_dlpack(a, copy=True).data.data.ptr != a.data.ptr
+    assert (anp.from_dlpack(h).backend, anp.from_dlpack(h, device="cupy:1").device) == ("numpy", "1")
+    assert anp.from_dlpack(a, device="cupy:0", copy=False).data.data.ptr == a.data.ptr
+    with pytest.raises(ArgumentError, match="copy=False"):
+        anp.from_dlpack(a, device="numpy", copy=False)
+
+
+def test_tensors_of_pytorch_share_memory_with_host_values(cupy):
+    """PyTorch's own CUDA tensors need a card; on the host both sides see the same numbers."""
+    torch = pytest.importorskip("torch")
+    t = torch.arange(3.0)
+    v = anp.from_dlpack(t)
+    t[0] = 9.0
+    assert (v.backend, v.data.tolist(), v.to("cupy").data.tolist()) == ("numpy", [9.0, 1.0, 2.0], [9.0, 1.0, 2.0])
+    if torch.cuda.is_available():
+        t = t.to("cuda")
+        v = anp.from_dlpack(t)
+        assert (v.backend, v.data.data.ptr, torch.from_dlpack(v).data_ptr()) == ("cupy", t.data_ptr(), t.data_ptr())
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+@pytest.mark.parametrize("name", ["iadd", "isub", "imul", "itruediv", "ipow", "ifloordiv", "imod"])
+def test_an_array_is_not_written_to(cupy, name, requires_grad):
+    """``array += value`` is CuPy's own error, which names Value: never a lost gradient. ``value.data`` is the way."""
+    array, v = cupy.asarray([5.0, 7.0]), Value(cupy.asarray([1.0, 2.0]), requires_grad=requires_grad)
+    whole, expected = array, np.array([5.0, 7.0])
+    with pytest.raises(TypeError, match="Value"):
+        array = getattr(operator, name)(array, v)
+    assert whole.tolist() == [5.0, 7.0]
+    array = getattr(operator, name)(array, v.data)
+    assert array is whole
+    assert array.tolist() == getattr(operator, name)(expected, v.numpy()).tolist()
+
+
+def test_an_array_times_a_matrix_in_place(cupy):
+    """CuPy leaves ``@=`` to the right side: the name then stands for a Value, and the gradient is there."""
+    array, v = cupy.asarray([[1.0, 2.0], [3.0, 4.0]]), Value(cupy.ones((2, 2)))
+    whole = array
+    array @= v
+    array.sum().backward()
+    assert (type(array), v.grad.tolist(), whole.tolist()) == (Value, [[4.0, 4.0], [6.0, 6.0]], [[1.0, 2.0], [3.0, 4.0]])
+
+
+def test_writing_a_value_into_an_array(cupy):
+    """``array[i] = value`` is refused, and never a lost gradient; its data can be written."""
+    array, v = cupy.zeros(3), Value(cupy.asarray([1.0, 2.0]))
+    for refused in (v, v.detach()):
+        with pytest.raises(TypeError):
+            array[:2] = refused
+    array[:2] = v.data
+    assert array.tolist() == [1.0, 2.0, 0.0]
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+@pytest.mark.parametrize("apply", [operator.mul, operator.matmul, np.add, np.maximum, operator.lt])
+def test_a_cupy_array_on_the_left(cupy, apply, requires_grad):
+    """``array * value``, and NumPy's functions, give Values on both sides."""
+    x = Value(cupy.asarray([1.0, 2.0]), requires_grad=requires_grad)
+    y = apply(cupy.asarray([3.0, 4.0]), x)
+    assert (type(y), type(y.data), y.requires_grad) == (Value, cupy.ndarray, requires_grad and apply is not operator.lt)
+    if apply is operator.mul and requires_grad:
+        y.sum().backward()
+        assert x.grad.tolist() == [3.0, 4.0]
 
 
 def test_derivatives_of_second_order(cupy):
