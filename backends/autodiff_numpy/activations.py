@@ -101,21 +101,22 @@ def _silu_rule(g: Any, x: Any) -> Any:
     return t
 
 
-def _mish_parts(x: Any) -> tuple[Any, Any]:
-    """Return ``e = exp(x)`` and ``n = e * (e + 2)``, of which ``tanh(softplus(x))`` is ``n / (n + 2)``."""
+def _mish_parts(x: Any) -> tuple[Any, Any, Any]:
+    """Return `x`, ``e = exp(x)`` and ``n = e * (e + 2)``, of which ``tanh(softplus(x))`` is ``n / (n + 2)``."""
     if x.dtype.kind == "c":
         raise ArgumentTypeError(f"mish is for real numbers; it was given dtype {x.dtype}")
     # From 40 on that is 1 in every precision, and in float32 nothing has overflowed yet.
-    e = np.exp(np.minimum(x, 40))
+    x = np.minimum(x, 40)
+    e = np.exp(x)
     n = e + 2
     n *= e
-    return e, n
+    return x, e, n
 
 
 def _mish(x: Any) -> Any:
     if x.dtype == np.float16:
         return _mish(x.astype(np.float32)).astype(np.float16)
-    e, n = _mish_parts(x)
+    _, e, n = _mish_parts(x)
     t = np.add(n, 2, out=_own(e))
     n /= t
     n *= x
@@ -124,7 +125,8 @@ def _mish(x: Any) -> Any:
 
 def _mish_rule(g: Any, x: Any) -> Any:
     # n / (n + 2) + 4 x e (1 + e) / (n + 2)**2, each factor divided by itself lest a product overflow.
-    e, n = _mish_parts(x.astype(np.float32) if x.dtype == np.float16 else x)
+    # What is left of the second term from 40 on is 0, which no large x may bring back.
+    x, e, n = _mish_parts(x.astype(np.float32) if x.dtype == np.float16 else x)
     q = n + 2
     t = e + 1
     e /= q

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autodiff.composed import atleast_2d, shape_of, shipped
+from autodiff.composed import array_of, atleast_2d, shape_of, shipped
 from autodiff.errors import ArgumentError
 from autodiff.refusals import spelled
 from autodiff.registry import registry
@@ -16,10 +16,6 @@ from autodiff.spellings import plain, ravel, refuse_options, spelling
 from autodiff.standard import standard
 
 __all__ = ["FUNCTIONS"]
-
-
-def _array(a: Any) -> Any:
-    return a if hasattr(a, "shape") else registry.asarray(a)[0]
 
 
 # ---- joining ---------------------------------------------------------------------------------------------------
@@ -34,13 +30,13 @@ def block(arrays: Any) -> Any:
     depth = depth_of(arrays)
 
     def leaves(part: Any) -> list[Any]:
-        return [leaf for p in part for leaf in leaves(p)] if isinstance(part, list) else [_array(part)]
+        return [leaf for p in part for leaf in leaves(p)] if isinstance(part, list) else [array_of(part)]
 
     ndim = max([depth, *[len(shape_of(a)) for a in leaves(arrays)]])
 
     def join(part: Any, level: int) -> Any:
         if not isinstance(part, list):
-            a = _array(part)
+            a = array_of(part)
             return standard.reshape(a, shape=(1,) * (ndim - len(shape_of(a))) + shape_of(a))
         if not part:
             raise ArgumentError("block takes lists that are not empty")
@@ -83,7 +79,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     shape = shape_of(arr)
     axis %= len(shape)
     places = _places(shape[axis], obj)
-    values = _array(values)
+    values = array_of(values)
     if isinstance(obj, int) and len(shape_of(values)) == len(shape):
         places = places * shape_of(values)[axis]
     if isinstance(obj, int) and 0 < len(shape_of(values)) < len(shape) and axis:
@@ -191,7 +187,7 @@ def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -
 
 def extract(condition: Any, arr: Any) -> Any:
     """``numpy.extract``."""
-    return compress(ravel(_array(condition)), ravel(arr))
+    return compress(ravel(array_of(condition)), ravel(arr))
 
 
 # ---- products, statistics, sequences -----------------------------------------------------------------------------
@@ -199,7 +195,7 @@ def extract(condition: Any, arr: Any) -> Any:
 
 def vdot(a: Any, b: Any) -> Any:
     """``numpy.vdot``: of the flattened arrays."""
-    return shipped("vecdot")(ravel(_array(a)), ravel(_array(b)))
+    return shipped("vecdot")(ravel(array_of(a)), ravel(array_of(b)))
 
 
 def matvec(x1: Any, x2: Any) -> Any:
@@ -268,7 +264,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     axis %= len(shape)
     unit = (*shape[:axis], 1, *shape[axis + 1 :])
     parts = [
-        end if end is a or shape_of(end) else _broadcast(_array(end), unit)
+        end if end is a or shape_of(end) else _broadcast(array_of(end), unit)
         for end in (prepend, a, append)
         if end is not None
     ]

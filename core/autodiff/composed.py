@@ -14,7 +14,7 @@ from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.registry import registry
 from autodiff.standard import standard
 
-__all__ = ["COMPOSED", "shape_of", "shipped", "subscripts_of"]
+__all__ = ["COMPOSED", "array_of", "shape_of", "shipped", "subscripts_of"]
 
 
 def shipped(name: str) -> Any:
@@ -25,6 +25,11 @@ def shipped(name: str) -> Any:
 def shape_of(a: Any) -> tuple[int, ...]:
     """Return the shape of an array, a Value, or what an array can be made of."""
     return tuple(a.shape if hasattr(a, "shape") else registry.asarray(a)[0].shape)
+
+
+def array_of(a: Any) -> Any:
+    """Return an array or a Value as it is, and an array of anything else."""
+    return a if hasattr(a, "shape") else registry.asarray(a)[0]
 
 
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:

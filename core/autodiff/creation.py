@@ -22,7 +22,8 @@ from autodiff.value import Value, unwrap, wrap
 __all__ = ["CREATION", "array", "asarray", "asarray_on", "creator", "from_dlpack", "joined"]
 
 CREATION = (
-    *("zeros", "ones", "full", "empty", "arange", "linspace", "eye"),
+    *("zeros", "ones", "full", "empty", "arange", "linspace", "geomspace", "eye", "identity", "tri"),
+    *("bartlett", "blackman", "hamming", "hanning", "kaiser"),
     *("zeros_like", "ones_like", "full_like", "empty_like"),
 )
 

@@ -161,3 +161,11 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
 
     close = difflib.get_close_matches(name, sorted(set(known)), n=count, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+
+
+def unknown_name(space: str, name: str, known: Iterable[str]) -> UnknownOpError:
+    """Return the error for a name that a namespace lacks."""
+    return UnknownOpError(
+        f"{space} has no {name!r}: no op of that name is registered.{nearest(name, known)} To add it, see "
+        f"'Writing an op' in the documentation."
+    )

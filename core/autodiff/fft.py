@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
-from autodiff.composed import shipped
+from autodiff.composed import shape_of, shipped
+from autodiff.errors import ArgumentError, unknown_name
 from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.spellings import refuse_options
+from autodiff.standard import standard
 from autodiff.value import wrap
 
 __all__ = [
@@ -16,13 +18,19 @@ __all__ = [
     "fftfreq",
     "fftn",
     "fftshift",
+    "hfft",
     "ifft",
     "ifft2",
     "ifftn",
     "ifftshift",
+    "ihfft",
     "irfft",
+    "irfft2",
+    "irfftn",
     "rfft",
+    "rfft2",
     "rfftfreq",
+    "rfftn",
 ]
 
 
@@ -85,6 +93,67 @@ def ifft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None, 
     return _over("ifftn", a, s, axes, norm, out)
 
 
+def _shape(a: Any, s: Any, axes: Any) -> tuple[list[int | None], list[int]]:
+    """Return lengths and axes in NumPy's way: of `s` alone the last axes, of neither all."""
+    axes = list(axes) if axes is not None else list(range(-len(shape_of(a) if s is None else s), 0))
+    return ([None] * len(axes) if s is None else list(s)), axes
+
+
+@spelled
+def rfftn(a: Any, s: Any = None, axes: Any = None, norm: str | None = None, out: Any = None) -> Any:
+    """``numpy.fft.rfftn``: the real transform along the last of the axes, then the complex one along the others."""
+    s, axes = _shape(a, s, axes)
+    _pairs("rfftn", s, axes)
+    y = rfft(a, s[-1], axes[-1], norm, out)
+    return y if len(axes) == 1 else fftn(y, _whole(y, s[:-1], axes), axes[:-1], norm)
+
+
+@spelled
+def irfftn(a: Any, s: Any = None, axes: Any = None, norm: str | None = None, out: Any = None) -> Any:
+    """``numpy.fft.irfftn``: the complex inverse along all but the last of the axes, then the real one along that."""
+    s, axes = _shape(a, s, axes)
+    _pairs("irfftn", s, axes)
+    y = a if len(axes) == 1 else ifftn(a, _whole(a, s[:-1], axes), axes[:-1], norm)
+    return irfft(y, s[-1], axes[-1], norm, out)
+
+
+def _pairs(name: str, s: list[int | None], axes: list[int]) -> None:
+    if not axes or len(s) != len(axes):
+        raise ArgumentError(f"{name} takes one length for each axis, and one axis at least: s={s!r}, axes={axes!r}")
+
+
+def _whole(a: Any, s: list[int | None], axes: list[int]) -> list[int]:
+    shape = shape_of(a)
+    return [shape[axis] if n is None else n for n, axis in zip(s, axes, strict=False)]
+
+
+@spelled
+def rfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None, out: Any = None) -> Any:
+    """``numpy.fft.rfft2``."""
+    return rfftn(a, s, axes, norm, out)
+
+
+@spelled
+def irfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None, out: Any = None) -> Any:
+    """``numpy.fft.irfft2``."""
+    return irfftn(a, s, axes, norm, out)
+
+
+_TURNED = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
+
+
+@spelled
+def hfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None, out: Any = None) -> Any:
+    """``numpy.fft.hfft``: of a signal that is Hermitian in time, the real spectrum."""
+    return irfft(standard.conj(a), n, axis, _TURNED.get(norm, norm), out)
+
+
+@spelled
+def ihfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None, out: Any = None) -> Any:
+    """``numpy.fft.ihfft``: the inverse of `hfft`."""
+    return standard.conj(rfft(a, n, axis, _TURNED.get(norm, norm), out))
+
+
 @spelled
 def fftshift(x: Any, axes: Any = None) -> Any:
     """``numpy.fft.fftshift``."""
@@ -107,3 +176,7 @@ def fftfreq(n: int, d: float = 1.0) -> Any:
 def rfftfreq(n: int, d: float = 1.0) -> Any:
     """``numpy.fft.rfftfreq``: a Value that needs no gradient."""
     return wrap(registry.backend().xp.fft.rfftfreq(n, d=d), None)
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise unknown_name("autodiff.numpy.fft", name, __all__)

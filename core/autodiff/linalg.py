@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from string import ascii_letters
 from typing import Any, NamedTuple
 
-from autodiff.composed import shape_of, shipped
-from autodiff.errors import ArgumentError
+from autodiff.composed import array_of, shape_of, shipped
+from autodiff.errors import ArgumentError, unknown_name
 from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.spellings import norm, refuse_options, spelling
@@ -15,6 +16,7 @@ from autodiff.value import unwrap
 
 __all__ = [
     "cholesky",
+    "cond",
     "cross",
     "det",
     "diagonal",
@@ -25,6 +27,7 @@ __all__ = [
     "matmul",
     "matrix_norm",
     "matrix_power",
+    "matrix_rank",
     "matrix_transpose",
     "multi_dot",
     "norm",
@@ -36,6 +39,8 @@ __all__ = [
     "svd",
     "svdvals",
     "tensordot",
+    "tensorinv",
+    "tensorsolve",
     "trace",
     "vecdot",
     "vector_norm",
@@ -169,6 +174,51 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
 
 
 @spelled
+def cond(x: Any, p: Any = None) -> Any:
+    """``numpy.linalg.cond``: of the singular values, or of the norms `p` of the matrix and its inverse."""
+    if p in (None, 2, -2):
+        s = shipped("svdvals")(x)
+        largest, smallest = s[..., 0], s[..., -1]
+        return standard.divide(smallest, largest) if p == -2 else standard.divide(largest, smallest)
+    return standard.multiply(norm(x, p, axis=(-2, -1)), norm(inv(x), p, axis=(-2, -1)))
+
+
+@spelled
+def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:  # noqa: N803  # NumPy's name
+    """``numpy.linalg.matrix_rank``: a whole number, hence without a gradient."""
+    raw = unwrap(array_of(A))
+    own: Any = registry.backend_of(type(raw))
+    return own.xp.linalg.matrix_rank(raw, **{k: v for k, v in {"tol": tol, "rtol": rtol}.items() if v is not None})
+
+
+@spelled
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    """``numpy.linalg.tensorsolve``: x with ``tensordot(a, x, x.ndim) == b``."""
+    n = len(shape_of(a))
+    if axes is not None:
+        moved = [axis % n for axis in axes]
+        a = standard.permute_dims(a, axes=tuple([k for k in range(n) if k not in moved] + moved))
+    shape = shape_of(a)[len(shape_of(b)) :]
+    size = math.prod(shape)
+    if math.prod(shape_of(b)) != size:
+        raise ArgumentError(f"tensorsolve: a has shape {shape_of(a)} and b {shape_of(b)}, which make no square matrix")
+    x = shipped("solve")(standard.reshape(a, shape=(size, size)), standard.reshape(b, shape=(size,)))
+    return standard.reshape(x, shape=shape)
+
+
+@spelled
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """``numpy.linalg.tensorinv``: the inverse of ``tensordot(a, b, ind)``."""
+    shape = shape_of(a)
+    if ind <= 0:
+        raise ArgumentError(f"tensorinv: ind is {ind!r}; expected a whole number from 1 on")
+    rows, columns = math.prod(shape[:ind]), math.prod(shape[ind:])
+    if rows != columns:
+        raise ArgumentError(f"tensorinv: shape {shape} makes {rows} rows and {columns} columns at ind={ind}")
+    return standard.reshape(inv(standard.reshape(a, shape=(rows, columns))), shape=shape[ind:] + shape[:ind])
+
+
+@spelled
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """``numpy.linalg.trace``: of the last two axes."""
     return shipped("trace")(x if dtype is None else standard.astype(x, dtype=dtype), offset=offset)
@@ -193,3 +243,9 @@ outer = spelled(spelling("outer", "outer(x1, x2)"))
 tensordot = spelled(spelling("tensordot", "tensordot(x1, x2, axes)"))
 vecdot = spelled(spelling("vecdot", "vecdot(x1, x2, axis)"))
 cross = spelled(spelling("cross", "cross(x1, x2, axis)"))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "LinAlgError":
+        return registry.backend().xp.linalg.LinAlgError
+    raise unknown_name("autodiff.numpy.linalg", name, __all__)

@@ -21,13 +21,15 @@ from autodiff.backend import Backend
 from autodiff.batches import base_of, levels_of, refuse_to_read
 from autodiff.broadcasting import broadcast_to as _broadcast_to
 from autodiff.creation import CREATION, array, asarray, asarray_on, creator, from_dlpack  # noqa: F401  # users call it
-from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest
+from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest, unknown_name
 from autodiff.leaving import refuse_losing
 from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.spellings import FUNCTIONS, refuse_options
 from autodiff.standard import standard
-from autodiff.value import Value, unwrap, wrap
+from autodiff.value import Value
+from autodiff.value import unwrap as _unwrap
+from autodiff.value import wrap as _wrap
 
 # ---- functions whose signature is not the op's ---------------------------------------------------------------
 
@@ -114,7 +116,7 @@ def _about(function: str, own: Backend | None = None) -> Callable[..., Any]:
     """Return a function of a backend, the arrays' or the default one, that is handed raw arrays and dtypes."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        raw = [unwrap(a) for a in args]
+        raw = [_unwrap(a) for a in args]
         backend = next((registry.backend_of(type(a)) for a in raw if registry.backend_of(type(a))), None)
         if backend is not None and backend.base is not None:
             if function in _OF_BATCHES:
@@ -122,7 +124,7 @@ def _about(function: str, own: Backend | None = None) -> Callable[..., Any]:
             # Of a batch the dtype is known, and no number.
             raw = [(a.dtype if function in _OF_DTYPES else refuse_to_read(a)) if levels_of(a) else a for a in raw]
         return getattr(base_of(own or backend or registry.backend()).xp, function)(
-            *raw, **{k: unwrap(v) for k, v in kwargs.items()}
+            *raw, **{k: _unwrap(v) for k, v in kwargs.items()}
         )
 
     call.__name__ = call.__qualname__ = function
@@ -142,6 +144,8 @@ _ABOUT = (
     *("isdtype", "result_type", "can_cast", "finfo", "iinfo", "shape", "ndim", "size", "iscomplexobj", "isrealobj"),
     *("isclose", "allclose", "array_equal", "array_equiv", "iscomplex", "isreal"),
     *("nonzero", "flatnonzero", "argwhere", "shares_memory", "may_share_memory"),
+    *("isin", "digitize", "lexsort", "gcd", "lcm", "isscalar", "broadcast_shapes", "promote_types", "issubdtype"),
+    *("unravel_index", "ravel_multi_index", "tril_indices", "triu_indices", "diag_indices", "indices", "ix_"),
 )
 
 
@@ -154,9 +158,9 @@ _SPACES = ("linalg", "fft")
 @cache
 def _functions() -> dict[str, Callable[..., Any]]:
     """Return the functions that are not written out here: what is rare is imported when it is first needed."""
-    from autodiff import arranging
+    from autodiff import arranging, numerical
 
-    return {**FUNCTIONS, **arranging.FUNCTIONS}
+    return {**FUNCTIONS, **arranging.FUNCTIONS, **numerical.FUNCTIONS}
 
 
 #: NumPy's other spellings.
@@ -204,7 +208,7 @@ def __getattr__(name: str) -> Any:
         return op
     found = _constant(name, registry.backend())
     if found is _ABSENT:
-        raise _unknown(name)
+        raise unknown_name("autodiff.numpy", name, _names())
     return found
 
 
@@ -221,13 +225,6 @@ def _names() -> list[str]:
     own = [name for name in globals() if _own(name) is not None]
     found = [op.name for op in registry.load().ops.values() if op.plugin in _PLUGINS]
     return [*own, *_functions(), *_SPACES, *ALIASES, *CREATION, *_ABOUT, *found]
-
-
-def _unknown(name: str) -> UnknownOpError:
-    return UnknownOpError(
-        f"autodiff.numpy has no {name!r}: no op of that name is registered.{nearest(name, _names())} To add it, see "
-        f"'Writing an op' in the documentation."
-    )
 
 
 def __dir__() -> list[str]:
@@ -252,7 +249,7 @@ class _Recorded:
         elif _standard_op(name) is None and name not in _functions():
             found = _constant(name, self._backend)  # never the default backend's, whose dtypes are others
             if found is _ABSENT:
-                raise _unknown(name)
+                raise unknown_name("autodiff.numpy", name, _names())
         else:
             found = __getattr__(name)
         setattr(self, name, found)
@@ -284,7 +281,7 @@ def _raw(make: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that makes raw arrays, of raw ones, of one that makes Values."""
 
     def made(*args: Any, **kwargs: Any) -> Any:
-        return unwrap(make(*[wrap(a, None) if levels_of(a) else a for a in args], **kwargs))
+        return _unwrap(make(*[_wrap(a, None) if levels_of(a) else a for a in args], **kwargs))
 
     return made
 
@@ -309,8 +306,6 @@ def array_ufunc(ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
     if written and not any(isinstance(array, Value) for array in written):
         return _write(ufunc, method, inputs, written, kwargs)
     if method == "__call__":
-        if name == "divmod":
-            return _standard_op("floor_divide")(*inputs), _standard_op("remainder")(*inputs)
         op = _standard_op(name) or _functions().get(name)
         if op is None:
             _no_op(f"numpy.{name}", name)
@@ -341,11 +336,11 @@ def _write(ufunc: Any, method: str, inputs: Any, written: Any, kwargs: Any) -> A
             f"numpy.{ufunc.__name__} into an array, as `array += value` or out=array,",
             "`array = array + value` gives a Value; `array += value.data` writes the numbers.",
         )
-    raw = [unwrap(x) for x in inputs]
+    raw = [_unwrap(x) for x in inputs]
     for x in (*raw, *written):
         if levels_of(x):
             refuse_to_read(x)
-    registry.common_backend([*written, *map(unwrap, values)], f"numpy.{ufunc.__name__}")
+    registry.common_backend([*written, *map(_unwrap, values)], f"numpy.{ufunc.__name__}")
     return (ufunc if method == "__call__" else getattr(ufunc, method))(*raw, **kwargs)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from autodiff.extend import ArgumentError, elementwise, unary
 from autodiff_activations.reals import real
 from autodiff_ops.elementwise.special import erf, in_blocks
+from autodiff_ops.shapes import is_half
 
 _WIDE = unary(-4.0, 4.0)
 
@@ -140,6 +141,8 @@ _SLOPE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
 def _gelu_partial(x: Any, approximate: str, xp: Any) -> Any:
+    if is_half(x, xp):
+        return xp.astype(_gelu_partial(xp.astype(x, xp.float32), approximate, xp), x.dtype)
     if approximate == "none":
         return 0.5 + 0.5 * erf(_ROOT_HALF * x) + x * (_DENSITY * xp.exp(-0.5 * (x * x)))
     z = x * x
@@ -151,7 +154,8 @@ def _gelu_partial(x: Any, approximate: str, xp: Any) -> Any:
 def gelu(xp: Any, x: Any, *, approximate: str = "none") -> Any:
     """Gaussian error linear unit, ``x * P(X <= x)`` with X normally distributed.
 
-    The derivative is that probability plus `x` times the density.
+    The derivative is that probability plus `x` times the density. Half precision, in which the square of 256 is
+    infinite, is computed in float32.
 
     Parameters
     ----------
@@ -176,6 +180,8 @@ def gelu(xp: Any, x: Any, *, approximate: str = "none") -> Any:
     >>> round(autodiff.ops.gelu(1.0).item(), 4), round(autodiff.ops.gelu(1.0, approximate="tanh").item(), 4)
     (0.8413, 0.8412)
     """
+    if is_half(x, xp):
+        return xp.astype(gelu.function(xp, xp.astype(x, xp.float32), approximate=approximate), x.dtype)
     if approximate == "none":
         return 0.5 * x * (1 + erf(_ROOT_HALF * x))
     if approximate == "tanh":

@@ -40,6 +40,7 @@ def linear_vjp_weight(g: Any, x: Any, xp: Any) -> Any:
 
 
 def linear_vjp_bias(g: Any, bias_shape: Any, xp: Any) -> Any:
+    g = _wide(g, xp)
     return xp.sum(_rows(g, xp), axis=0) if bias_shape else xp.sum(g)
 
 

@@ -63,6 +63,15 @@ def _weights(where: str, weight: Any, like: Any) -> Any:
     return own.asarray(array, dtype=like.dtype) if backend(array) is None else own.astype(array, like.dtype)
 
 
+def _quotient(losses: Any, weights: Any) -> Any:
+    """Divide the sum of losses by that of weights; half precision is summed in float32, and may be huge there."""
+    own = backend(weights)
+    half = losses.dtype == getattr(own.xp, "float16", None)
+    wide = op.astype(losses, dtype="float32") if half else losses
+    mean = op.sum(wide) / own.xp.sum(own.astype(weights, wide.dtype))
+    return op.astype(mean, dtype=losses.dtype) if half else mean
+
+
 def _reduced(losses: Any, reduction: str) -> Any:
     return losses if reduction == "none" else op.sum(losses) if reduction == "sum" else op.mean(losses)
 
@@ -82,7 +91,7 @@ def _weighted_mean(where: str, losses: Any, weight: Any, reduction: str) -> Any:
         return _reduced(losses, reduction)
     weight = _target(where, _weights(where, weight, losses), losses)
     losses = losses * weight
-    return op.sum(losses) / op.sum(weight) if reduction == "mean" else _reduced(losses, reduction)
+    return _quotient(losses, raw(weight)) if reduction == "mean" else _reduced(losses, reduction)
 
 
 def mse_loss(prediction: Any, target: Any, *, weight: Any = None, reduction: str = "mean") -> Any:
@@ -273,15 +282,9 @@ def _reduce_classes(where: str, losses: Any, weights: Any, counts: Any, reductio
         )
     if weights is None and counts is None:
         return op.mean(losses)
-    return op.sum(losses) / _total(weights, counts, losses)
-
-
-def _total(weights: Any, counts: Any, losses: Any) -> Any:
-    """Return what a weighted mean divides by."""
-    own = backend(losses)
-    if weights is None:
-        return own.xp.sum(own.astype(counts, losses.dtype))
-    return own.xp.sum(weights if counts is None else weights * own.astype(counts, weights.dtype))
+    if weights is None or counts is None:
+        return _quotient(losses, counts if weights is None else weights)
+    return _quotient(losses, weights * backend(weights).astype(counts, weights.dtype))
 
 
 def nll_loss(

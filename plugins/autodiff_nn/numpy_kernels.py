@@ -49,7 +49,8 @@ def _linear_rule_weight(g: Any, x: Any) -> Any:
 
 
 def _linear_rule_bias(g: Any, bias_shape: Any) -> Any:
-    return g.reshape(-1, g.shape[-1]).sum(axis=0) if bias_shape else g.sum()
+    dtype = np.float32 if g.dtype == np.float16 else None  # half precision is summed in float32
+    return g.reshape(-1, g.shape[-1]).sum(axis=0, dtype=dtype) if bias_shape else g.sum(dtype=dtype)
 
 
 # ---- layer norm ----------------------------------------------------------------------------------------------

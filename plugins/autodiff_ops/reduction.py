@@ -249,7 +249,7 @@ def logsumexp_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) ->
 def logsumexp(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """``log(sum(exp(x)))`` over `axis`, without overflow: the maximum is taken out first.
 
-    The gradient is ``softmax(x)``.
+    Half precision is summed in float32. The gradient is ``softmax(x)``.
 
     References
     ----------
@@ -263,6 +263,8 @@ def logsumexp(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> A
     >>> float(autodiff.ops.logsumexp(np.array([1000.0, 1000.0])))
     1000.6931471805599
     """
+    if is_half(x, xp):
+        return xp.astype(logsumexp.function(xp, xp.astype(x, xp.float32), axis=axis, keepdims=keepdims), x.dtype)
     if 0 in x.shape:  # there may be no maximum: the logarithm of an empty sum is -inf
         empty = xp.sum(x, axis=axis, keepdims=keepdims)
         return xp.full_like(empty, -xp.inf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from autodiff.extend import ArgumentError, Array, Sample, composite, sample
+from autodiff.extend import ArgumentError, Array, Sample, broadcast_to, composite, sample
 from autodiff_ops.conversion import astype
 from autodiff_ops.diagonals import diagonal
 from autodiff_ops.elementwise.arithmetic import abs as size
@@ -31,6 +31,11 @@ def _lanes(where: str, x: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
     length = size_of(x.shape[a] for a in axes)
     flat = reshape(permute_dims(x, axes=(*kept, *axes)), shape=(*(x.shape[i] for i in kept), length))
     return flat, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+
+
+def _wide(x: Any) -> Any:
+    """Return half precision as float32, in which its sums are taken; anything else as it is."""
+    return astype(x, dtype="float32") if "float16" in str(x.dtype) else x
 
 
 def _placed(y: Any, units: tuple[int, ...], keepdims: bool) -> Any:
@@ -163,6 +168,8 @@ def ptp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
 def average(x: Any, weights: Any, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """Weighted mean along `axis`, ``sum(x * weights) / sum(weights)``; weights of one dimension lie along it.
 
+    Half precision is summed in float32.
+
     Examples
     --------
     >>> import numpy as np
@@ -171,6 +178,7 @@ def average(x: Any, weights: Any, *, axis: int | None = None, keepdims: bool = F
     2.0
     """
     x, weights = arrayed(x), arrayed(weights)
+    half = _wide(x) is not x and _wide(weights) is not weights
     if weights.shape != x.shape:
         if axis is None or len(weights.shape) != 1 or weights.shape[0] != x.shape[axis]:
             raise ArgumentError(
@@ -179,9 +187,10 @@ def average(x: Any, weights: Any, *, axis: int | None = None, keepdims: bool = F
             )
         place = normal_axes("average", axis, len(x.shape))[0]
         weights = reshape(weights, shape=(-1, *(1,) * (len(x.shape) - 1 - place)))
-        weights = multiply(weights, x * 0.0 + 1.0)
-    total = sum(multiply(x, weights), axis=axis, keepdims=keepdims)
-    return total / sum(weights, axis=axis, keepdims=keepdims)
+        weights = broadcast_to(weights, shape=tuple(x.shape))
+    products, weights = multiply(_wide(x), _wide(weights)), _wide(weights)
+    y = sum(products, axis=axis, keepdims=keepdims) / sum(weights, axis=axis, keepdims=keepdims)
+    return astype(y, dtype=x.dtype) if half else y
 
 
 @composite(
@@ -195,7 +204,7 @@ def average(x: Any, weights: Any, *, axis: int | None = None, keepdims: bool = F
 def cov(x: Any, *, rowvar: bool = True, correction: float = 1) -> Any:
     """Covariances of variables, which are rows, or with ``rowvar=False`` columns; of one variable its variance.
 
-    ``(x - mean(x)) @ (x - mean(x))^H / (n - correction)``.
+    ``(x - mean(x)) @ (x - mean(x))^H / (n - correction)``, in float32 for half precision.
 
     Examples
     --------
@@ -208,12 +217,13 @@ def cov(x: Any, *, rowvar: bool = True, correction: float = 1) -> Any:
     x = arrayed(x)
     if len(x.shape) > 2:
         raise ArgumentError(f"cov takes one or two dimensions; x has shape {tuple(x.shape)}")
-    single = len(x.shape) < 2
-    x = reshape(x, shape=(1, -1)) if single else x if rowvar else matrix_transpose(x)
+    if _wide(x) is not x:
+        return astype(cov(_wide(x), rowvar=rowvar, correction=correction), dtype=x.dtype)
+    x = reshape(x, shape=(1, -1)) if len(x.shape) < 2 else x if rowvar else matrix_transpose(x)
     apart = x - mean(x, axis=1, keepdims=True)
     there = matrix_transpose(apart)
     y = matmul(apart, conj(there) if is_complex(x) else there) / (x.shape[1] - correction)
-    return y[0, 0] if single else y
+    return y[0, 0] if x.shape[0] == 1 else y
 
 
 @composite(samples=[sample((2, 4)), sample((4, 3), rowvar=False)])
@@ -227,6 +237,9 @@ def corrcoef(x: Any, *, rowvar: bool = True) -> Any:
     >>> autodiff.ops.corrcoef(np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])).round(3).tolist()
     [[1.0, -1.0], [-1.0, 1.0]]
     """
+    x = arrayed(x)
+    if _wide(x) is not x:
+        return astype(corrcoef(_wide(x), rowvar=rowvar), dtype=x.dtype)
     y = cov(x, rowvar=rowvar)
     if len(y.shape) < 2:
         return y / y
@@ -291,7 +304,7 @@ def nanprod(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
 def nanvar(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Variance along `axis` of what is not NaN: ``sum(|x - mean(x)|^2) / (n - correction)`` of the n others.
 
-    The gradient of an element that is NaN is 0.
+    Half precision is summed in float32. The gradient of an element that is NaN is 0.
 
     Examples
     --------
@@ -301,6 +314,8 @@ def nanvar(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
     1.0
     """
     x = arrayed(x)
+    if _wide(x) is not x:
+        return astype(nanvar(_wide(x), axis=axis, correction=correction, keepdims=keepdims), dtype=x.dtype)
     none = isnan(x)
     # Of NaN the others' mean is taken off another number, lest NaN times 0 come back with the gradient.
     apart = where(none, 0.0, where(none, 0.0, x) - nanmean(x, axis=axis, keepdims=True))
@@ -320,6 +335,9 @@ def nanstd(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
     >>> autodiff.ops.nanstd(np.array([1.0, np.nan, 3.0])).item()
     1.0
     """
+    x = arrayed(x)
+    if _wide(x) is not x:
+        return astype(nanstd(_wide(x), axis=axis, correction=correction, keepdims=keepdims), dtype=x.dtype)
     spread = nanvar(x, axis=axis, correction=correction, keepdims=keepdims)
     flat = spread == 0
     return where(flat, 0.0, sqrt(where(flat, 1.0, spread)))

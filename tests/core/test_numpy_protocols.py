@@ -71,7 +71,7 @@ def test_facts() -> None:
 
 @pytest.mark.parametrize(
     ("call", "near"),
-    [(np.unwrap, ""), (np.spacing, ""), (np.linalg.eigvals, ""), (np.nanargmax, "argmax")],
+    [(np.roots, ""), (np.spacing, ""), (np.linalg.eigvals, ""), (np.trim_zeros, "zeros")],
 )
 def test_missing_functions_say_so(call: Any, near: str) -> None:
     """A function without an op is an error that names it, the nearest, and the way to a plain result."""
@@ -89,6 +89,6 @@ def test_namespace() -> None:
     assert type(xp.sum(x)) is Value
     assert isinstance(xp.tanh(A), np.ndarray)
     assert xp.zeros((2,)).requires_grad is False
-    with pytest.raises(AttributeError, match="lexsort"):
-        xp.lexsort
+    with pytest.raises(AttributeError, match="packbits"):
+        xp.packbits
     assert "tanh" in dir(xp)

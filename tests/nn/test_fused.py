@@ -63,6 +63,17 @@ def test_dtypes_stay(dtype):
         assert [y.dtype, x.grad.dtype, b.grad.dtype] == [dtype] * 3
 
 
+@pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded"])
+@pytest.mark.parametrize("shape", [(2,), ()])
+def test_the_bias_of_half_precision_is_summed_in_single(shape, recorded):
+    """5,000 ones add up to more than 2,048, where float16 stops counting."""
+    bias = Value(np.zeros(shape, np.float16))
+    y = nn.linear(np.ones((5000, 3), np.float16), np.ones((2, 3), np.float16), bias)
+    y.backward(np.ones(y.shape, np.float16), create_graph=recorded)
+    gradient = bias.grad.data if recorded else bias.grad
+    assert (str(gradient.dtype), gradient.tolist()) == ("float16", [5000.0, 5000.0] if shape else 10_000.0)
+
+
 def test_half_precision_is_computed_in_single():
     """The squares of 300 do not fit into float16, whose largest number is 65,504; the results do."""
     x = Value(np.array([[300.0, -300.0] * 8], np.float16))

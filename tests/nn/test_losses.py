@@ -63,6 +63,19 @@ def test_single_precision_stays(name):
     assert (y.dtype, x.grad.dtype) == ("float32", "float32")
 
 
+def test_weighted_means_of_half_precision():
+    """The sum of 70,000 weights is no number of half precision; the mean of equal losses is that loss."""
+    n = 70_000
+    scores, labels = Value(np.zeros((n, 3), np.float16)), np.arange(n) % 3
+    found = [
+        nn.cross_entropy(scores, labels, weight=np.array([1.0, 2.0, 3.0])),
+        nn.cross_entropy(scores, np.where(labels == 0, -100, labels)),
+        nn.mse_loss(scores + 1, np.zeros((n, 3), np.float16), weight=np.full((n, 3), 2.0)),
+    ]
+    assert [y.dtype for y in found] == [np.float16] * 3
+    np.testing.assert_allclose([y.item() for y in found], [np.log(3), np.log(3), 1.0], rtol=1e-3)
+
+
 def test_reductions_by_hand():
     """Two errors, 1 and 3."""
     x, y = Value([1.0, 3.0]), [0.0, 0.0]

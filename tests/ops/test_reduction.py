@@ -66,6 +66,15 @@ def test_half_precision_is_summed_in_single(name):
     assert (total.dtype, float(total)) == (np.dtype(np.float16), 30_000.0)
 
 
+@pytest.mark.parametrize("shape", [(40_000,), (40_000, 2)])
+def test_logsumexp_of_half_precision(shape):
+    """Its sum of exponentials does not fit into float16, its logarithm does."""
+    x = (np.random.default_rng(0).random(shape) * 2).astype(np.float16)
+    y = ops.logsumexp(x, axis=0)
+    assert y.dtype == np.float16
+    np.testing.assert_allclose(y, np.log(np.exp(x.astype(float)).sum(axis=0)), rtol=1e-3)
+
+
 def test_half_precision_averages_and_products():
     """Intermediate results above the range of float16 do not overflow."""
     x = np.full(70_000, 3.0, np.float16)

@@ -69,6 +69,31 @@ def test_weights_are_differentiable():
     np.testing.assert_allclose(grad(ops.average, argnums=1)(x, w), (x - 3.75) / 4)
 
 
+def test_half_precision_is_summed_in_float32():
+    """70,000 elements: neither their number nor the sum of their weights is a number of half precision."""
+    x = np.random.default_rng(0).uniform(0.0, 0.02, (70_000, 2)).astype(np.float16)
+    wide = x.astype(float)
+    ones = np.ones(len(x), np.float16)
+    found = [
+        ops.average(x, ones, axis=0),
+        *(ops[f"autodiff_ops.nan{name}"](x, axis=0) * 100 for name in ("var", "std")),
+        ops.cov(x * 10, rowvar=False)[0, 0],
+        ops.corrcoef(x, rowvar=False)[0, 0],
+    ]
+    expected = [wide.mean(axis=0), wide.var(axis=0) * 100, wide.std(axis=0) * 100, wide[:, 0].var() * 100, 1.0]
+    for mine, other in zip(found, expected, strict=True):
+        assert mine.dtype == np.float16
+        np.testing.assert_allclose(mine, other, rtol=5e-3)
+
+
+def test_a_single_row_has_one_covariance():
+    """As NumPy's, whether the variable is a vector or a matrix of one row."""
+    x = np.array([[1.0, 2.0, 6.0]])
+    for shaped, rowvar in ((x, True), (x[0], True), (x.T, False)):
+        assert (ops.cov(shaped, rowvar=rowvar).shape, ops.corrcoef(shaped, rowvar=rowvar).shape) == ((), ())
+        np.testing.assert_allclose(ops.cov(shaped, rowvar=rowvar), np.cov(x))
+
+
 def test_float32_stays():
     """No result is wider than its inputs."""
     x = np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -21,11 +21,12 @@ _P = (2.46196981473530512524e-10, 5.64189564831068821977e-1, 7.46321056442269912
 _Q = (1.0, 1.32281951154744992508e1, 8.67072140885989742329e1, 3.54937778887819891062e2, 9.75708501743205489753e2,
       1.82390916687909736289e3, 2.24633760818710981792e3, 1.65666309194161350182e3,
       5.57535340817727675546e2)  # fmt: skip
-# The rational function of the library Eigen for single precision: x * A(x**2) / B(x**2), constant beyond 3.83.
+# The rational function of the library Eigen for single precision: x * A(x**2) / B(x**2), above 1 from 4.05 on.
 _A = (-2.72614225801306e-10, 2.77068142495902e-8, -2.10102402082508e-6, -5.69250639462346e-5, -7.34990630326855e-4,
       -2.95459980854025e-3, -1.60960333262415e-2)  # fmt: skip
 _B = (-1.45660718464996e-5, -2.13374055278905e-4, -1.68282697438203e-3, -7.37332916720468e-3, -1.42647390514189e-2)
-_END = 3.832506856900711
+#: Where it is cut off, and the result brought down to 1: exactly, lest `gelu` of -1e4 be 1e4 times the difference.
+_END = 4.1
 _SLOPE = 2 / math.sqrt(math.pi)
 
 #: So many elements at a time: what is computed on the way stays in the cache.

@@ -48,6 +48,13 @@ def test_erf_of_special_values(repeat):
     assert np.signbit(y[:2]).tolist() == [False, True]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_erf_ends_at_one_in_lower_precision(dtype):
+    """Exactly, in large arrays too: what is left of 1 + erf(x) would be multiplied by x elsewhere."""
+    x = np.repeat(np.array([4.2, 5.0, 7.0, 1e4, np.inf], dtype), 1000)
+    assert (set(ops.erf(x)), set(ops.erf(-x))) == ({1.0}, {-1.0})
+
+
 def test_erf_of_every_layout():
     """Strided, transposed and 0-d arrays, and integers."""
     x = np.arange(4096.0).reshape(64, 64)[:, ::2].T / 500
