@@ -12,7 +12,7 @@ from typing import Any
 
 import cupy
 
-from autodiff_cupy import fused, steps
+from autodiff_cupy import fused, linalg, steps
 from autodiff_cupy.determinism import is_deterministic
 
 __all__ = ["FUSED", "KERNELS", "RULES"]
@@ -169,6 +169,7 @@ FUSED: dict[str, Kernel] = {
     "autodiff_nn.sgd_step": steps.sgd_step,
     "autodiff_nn.momentum_step": steps.momentum_step,
     "autodiff_nn.adam_step": steps.adam_step,
+    **linalg.CHECKED,
 }
 
 #: Rules for real numbers in passes that are not recorded, one for each input, naming no more than the op's own.
