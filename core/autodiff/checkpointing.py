@@ -25,7 +25,7 @@ __all__ = ["checkpoint", "checkpoint_sequential"]
 Function = Callable[..., Any]
 
 
-def checkpoint(f: Function) -> Function:
+def checkpoint(f: Function, *args: Any) -> Function:
     """Return a function that computes as `f` does, and keeps only its inputs for the backward pass.
 
     The backward pass computes `f` a second time, which costs one more forward pass and saves the memory of
@@ -49,6 +49,8 @@ def checkpoint(f: Function) -> Function:
         In the backward pass: computed again, `f` returned something of another structure or shape.
     ArgumentError
         `f` calls a random op without a generator, which could not be replayed.
+    ArgumentTypeError
+        `f` is no function, or its arguments were given along with it.
 
     References
     ----------
@@ -66,6 +68,11 @@ def checkpoint(f: Function) -> Function:
     """
 
     check_function("checkpoint", f)
+    if args:
+        raise ArgumentTypeError(
+            f"checkpoint takes a function and returns one: checkpoint({name_of(f)})(...). It was given {len(args)} more "
+            f"arguments."
+        )
 
     @functools.wraps(f)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:

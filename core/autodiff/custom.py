@@ -18,7 +18,7 @@ Function = Callable[..., Any]
 
 
 def custom_gradient(
-    *,
+    *given: Any,
     vjps: Sequence[Any] | Mapping[str, Any] | None = None,
     vjp: Function | None = None,
     jvps: Sequence[Any] | Mapping[str, Any] | None = None,
@@ -42,6 +42,8 @@ def custom_gradient(
     ------
     RegistrationError
         A rule names what the function does not have.
+    ArgumentTypeError
+        A function is given in the place of its rules.
 
     Examples
     --------
@@ -56,6 +58,12 @@ def custom_gradient(
     >>> print(x.grad)
     1.0
     """
+
+    if given:
+        raise ArgumentTypeError(
+            f"custom_gradient takes rules, and is put above a function: @custom_gradient(vjps=(rule,)), where "
+            f"rule(g, ...) names the inputs or the output y that it needs. It was given {shown(given[0], 80)}."
+        )
 
     def declare(function: Function) -> Op:
         op = primitive(vjps=vjps, vjp=vjp, jvps=jvps, jvp=jvp)(function)

@@ -159,7 +159,7 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return a phrase that offers the names closest to `name`, or an empty string."""
     import difflib  # here, because it is only needed when something goes wrong
 
-    close = difflib.get_close_matches(name, sorted(set(known)), n=count, cutoff=0.5)
+    close = difflib.get_close_matches(name, sorted(set(known)), n=count, cutoff=0.6)
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 
 

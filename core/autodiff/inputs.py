@@ -195,6 +195,8 @@ def as_value(y: Any, f: Function) -> Value:
     """Return one output of `f` as a Value; a number or array is a constant."""
     if type(y) is Value:
         return y
+    if y is None:
+        raise ArgumentTypeError(f"{name_of(f)} returned None; it must return what is to be differentiated.")
     try:
         data, _ = registry.asarray(y)
     except ArgumentTypeError as exc:

@@ -1,7 +1,7 @@
 """How the numbers of a `Value` leave the graph: as Python's numbers, as NumPy arrays, and without a copy.
 
-A gradient is never lost in silence: where one flows, and recording is not off, only `item` and `numpy` hand out
-numbers, since they say so by their names.
+A gradient is never lost in silence: where one flows, and recording is not off, only `item`, `tolist` and `numpy`
+hand out numbers, since they say so by their names.
 """
 
 from __future__ import annotations
@@ -57,6 +57,12 @@ class Leaving(Operators):
         if mode() & RULE:
             refuse_leaving(self, "item()")
         return self._backend().to_numpy(self._array).item()
+
+    def tolist(self) -> Any:
+        """Return the data as Python's numbers, in lists nested as the dimensions are."""
+        if mode() & RULE:
+            refuse_leaving(self, "tolist()")
+        return self._backend().to_numpy(self._array).tolist()
 
     def numpy(self) -> Any:
         """Copy the data to a NumPy array in host memory."""

@@ -350,7 +350,10 @@ def divmod(x1: Any, x2: Any) -> tuple[Any, Any]:
 
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     """``numpy.bincount``: differentiable with respect to the weights."""
-    places = array_of(raw_of(x))
+    places = raw_of(x)
+    if isinstance(places, list | tuple) and places:  # of Python's numbers, which would become floating ones
+        places = registry.asarray(places, dtype="int64" if all(type(n) is int for n in places) else None)[0]
+    places = array_of(places)
     if _kind(places) != "int" or len(shape_of(places)) != 1:
         raise ArgumentTypeError(f"bincount takes a vector of integers; x has shape {shape_of(places)} {places.dtype}")
     if shape_of(places)[0] and int(places.min()) < 0:

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from autodiff.backend import Backend
 from autodiff.batches import base_of, levels_of, refuse_to_read
 from autodiff.broadcasting import broadcast_to as _broadcast_to
+from autodiff.composed import shape_of
 from autodiff.creation import CREATION, array, asarray, asarray_on, creator, from_dlpack  # noqa: F401  # users call it
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest, unknown_name
 from autodiff.leaving import refuse_losing
@@ -221,6 +222,11 @@ def _constant(name: str, backend: Backend) -> Any:
 _ABSENT = object()
 
 
+def has(name: str) -> bool:
+    """Tell whether there is a function of this name."""
+    return name in _names()
+
+
 def _names() -> list[str]:
     own = [name for name in globals() if _own(name) is not None]
     found = [op.name for op in registry.load().ops.values() if op.plugin in _PLUGINS]
@@ -244,6 +250,8 @@ class _Recorded:
             found = _raw(made) if self._raw else made
         elif name in _ABOUT:
             found = _about(name, self._backend)
+        elif name in _SPACES:
+            found = __getattr__(name)
         elif _own(name) is not None:
             found = _own(name)
         elif _standard_op(name) is None and name not in _functions():
@@ -297,20 +305,31 @@ _REDUCTIONS = {
     "logical_or": "any",
 }
 _RUNNING = {"add": "cumsum", "multiply": "cumprod"}
+#: SciPy's ufuncs that are ops under another name.
+_SCIPY = {"expit": "sigmoid", "log_expit": "log_sigmoid"}
+
+
+def _called(ufunc: Any) -> str:
+    """Return how a message calls a ufunc, which may be NumPy's or anybody's."""
+    name = ufunc.__name__
+    return f"numpy.{name}" if getattr(sys.modules["numpy"], name, None) is ufunc else f"the ufunc {name!r}"
 
 
 def array_ufunc(ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
     """Answer ``np.tanh(v)`` and ``ndarray * v``."""
-    name = ufunc.__name__
+    name = _SCIPY.get(ufunc.__name__, ufunc.__name__)
     written = kwargs.get("out") or (inputs[:1] if method == "at" else ())
     if written and not any(isinstance(array, Value) for array in written):
         return _write(ufunc, method, inputs, written, kwargs)
-    if method == "__call__":
+    if method in ("__call__", "outer"):
         op = _standard_op(name) or _functions().get(name)
         if op is None:
-            _no_op(f"numpy.{name}", name)
+            _no_op(_called(ufunc), name)
         if kwargs:
-            _refuse(f"numpy.{name}", kwargs)
+            _refuse(_called(ufunc), kwargs)
+        if method == "outer":
+            first, second = inputs
+            inputs = (reshape(first, shape_of(first) + (1,) * len(shape_of(second))), second)
         return op(*inputs)
     if method == "reduce" and name in _REDUCTIONS:
         return _own(_REDUCTIONS[name])(*inputs, **{"axis": 0, **kwargs})
@@ -362,7 +381,7 @@ def array_function(function: Any, args: Any, kwargs: Any) -> Any:
     return found(*args, **kwargs)
 
 
-_INTERNAL = ("recorded_xp", "batched_xp", "array_ufunc", "array_function", "namespace")
+_INTERNAL = ("has", "recorded_xp", "batched_xp", "array_ufunc", "array_function", "namespace")
 
 
 def _own(name: str) -> Any:

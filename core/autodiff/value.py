@@ -31,6 +31,14 @@ spread_for: Any = None
 numpy_protocols: Any = None
 
 
+#: NumPy's methods that are functions of `autodiff.numpy` rather than ops, with their names there.
+_SPELLED = {
+    **{name: name for name in ("ravel", "dot", "cumsum", "cumprod", "round", "trace", "diagonal", "conjugate", "copy")},
+    **{name: name for name in ("nonzero", "searchsorted")},
+    "flatten": "ravel",
+}
+
+
 class Value(Leaving):
     """An array, or a number, whose computations are recorded so that they can be differentiated.
 
@@ -358,12 +366,18 @@ class Value(Leaving):
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is not written out above.
         if not name.startswith("_"):
+            if name in _SPELLED:
+                return partial(getattr(numpy_protocols, _SPELLED[name]), self)
             op = registry.load().methods.get(name)
             if op is not None:
                 return partial(op.method_call, self)
-            known = [*(n for n in dir(Value) if not n.startswith("_")), *registry.methods]
-            raise UnknownOpError(f"A Value has no attribute {name!r}.{nearest(name, known)}")
+            known = [n for n in dir(self) if not n.startswith("_")]
+            function = f" It is a function, autodiff.numpy.{name}(value)." if numpy_protocols.has(name) else ""
+            raise UnknownOpError(f"A Value has no attribute {name!r}.{function or nearest(name, known)}")
         raise AttributeError(f"A Value has no attribute {name!r}.")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *_SPELLED, *registry.load().methods})
 
     # ---- containers -------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from autodiff import (
     no_grad,
     ops,
 )
-from autodiff.errors import ArgumentError, GraphError, RegistrationError, RuleError
+from autodiff.errors import ArgumentError, ArgumentTypeError, GraphError, RegistrationError, RuleError
 from autodiff.testing import check_grads
 
 DATA = np.random.default_rng(0).standard_normal((3, 4))
@@ -153,6 +153,32 @@ def test_custom_gradient_of_numpy_code() -> None:
 
     check_grads(lambda x: powers(x, np.ones(3), power=3), (np.array([0.5, 1.0, -2.0]),), order=3)
     assert powers.id not in {op.id for op in ops}
+
+
+def _solution_vjp(g: Any, a: Any, y: Any, xp: Any) -> Any:
+    w = xp.linalg.solve(a.T, g)
+    return -w[:, None] * y[None, :]
+
+
+def test_rules_find_linear_algebra_in_every_pass() -> None:
+    """`xp` has the namespaces that NumPy has, in a pass that is recorded as in one that is not."""
+    b = np.array([1.0, -2.0, 0.5])
+    solution = custom_gradient(vjps=(_solution_vjp,))(lambda a: np.linalg.solve(a, b))
+    check_grads(solution, (DATA[:, :3] + 3 * np.eye(3),), order=2)
+    spectrum = custom_gradient(vjps=(lambda g, x, xp: 2 * xp.fft.ifft(g * xp.fft.fft(x)).real * 4,))(
+        lambda x: np.abs(np.fft.fft(x)) ** 2
+    )
+    check_grads(spectrum, (DATA[0],), order=2)
+
+
+def test_functions_in_the_wrong_place_are_refused() -> None:
+    """Habits from other libraries meet a sentence, not a count of parameters."""
+    with pytest.raises(ArgumentTypeError, match=r"checkpoint\(.*\)\(\.\.\.\)"):
+        checkpoint(lambda v: v, Value(1.0))
+    with pytest.raises(ArgumentTypeError, match="takes rules"):
+        custom_gradient(lambda v: v)
+    with pytest.raises(ArgumentTypeError, match="returned None"):
+        grad(lambda v: None)(1.0)
 
 
 def test_custom_gradient_refuses_a_rule_that_does_not_fit() -> None:

@@ -50,6 +50,7 @@ _CALLS: dict[str, Any] = {
     "modf": lambda xp, x: xp.modf(x * 1.3)[0],
     "divmod": lambda xp, x: xp.divmod(x, 1.7)[1],
     "bincount": lambda xp, x: xp.bincount(np.array([3, 0, 3, 1]), weights=x[0], minlength=6),
+    "bincount of a list": lambda xp, x: xp.bincount([3, 0, 3, 1], weights=x[0]),
     "diagflat": lambda xp, x: xp.diagflat(x[:2, :2], 1),
     "logspace": lambda xp, x: xp.logspace(x[0, 1], x[0, 2], 4),
     "logspace base": lambda xp, x: xp.logspace(0.0, x[0, 1], 3, base=2.0),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff import AutodiffError, Value
+from autodiff import AutodiffError, Value, vmap
 from autodiff import numpy as anp
 from autodiff.spellings import FUNCTIONS
 
@@ -194,6 +194,66 @@ def test_ufunc_methods() -> None:
         np.testing.assert_array_equal(found.data, getattr(getattr(np, ufunc), method)(A))
     assert np.logical_and.reduce(Value(A > 0)).data.tolist() == [True, False, True]
     assert np.logical_or.reduce(Value(A > 0), axis=1).data.tolist() == [True, True]
+
+
+def test_outer_of_ufuncs() -> None:
+    """Every pair of elements, as NumPy's method has it."""
+    found = np.subtract.outer(Value(A[0]), Value(A))
+    assert found.requires_grad
+    np.testing.assert_array_equal(found.data, np.subtract.outer(A[0], A))
+    np.testing.assert_array_equal(np.subtract.outer(2.0, Value(A)).data, np.subtract.outer(2.0, A))
+
+
+def test_ufuncs_of_others_are_named_and_found() -> None:
+    """SciPy's ufuncs that are ops arrive at them; another one is not called NumPy's."""
+    special = pytest.importorskip("scipy.special")
+    np.testing.assert_allclose(special.expit(Value(A)).data, special.expit(A), rtol=1e-12)
+    np.testing.assert_allclose(special.erf(Value(A)).data, special.erf(A), rtol=1e-12)
+    with pytest.raises(AutodiffError, match="the ufunc 'j0'"):
+        special.j0(Value(A))
+
+
+#: NumPy's methods: each is called on an array and on a Value.
+_METHODS: dict[str, Any] = {
+    "flatten": lambda x: x.flatten(),
+    "ravel": lambda x: x.ravel(),
+    "dot": lambda x: x.dot(A.T),
+    "cumsum": lambda x: x.cumsum(),
+    "cumsum axis": lambda x: x.cumsum(1),
+    "cumprod": lambda x: x.cumprod(axis=0),
+    "round": lambda x: x.round(1),
+    "trace": lambda x: x.trace(),
+    "diagonal": lambda x: x.diagonal(1),
+    "conjugate": lambda x: x.conjugate(),
+    "copy": lambda x: x.copy(),
+    "searchsorted": lambda x: x[0].cumsum().searchsorted([3.5, 9.0]),
+}
+
+
+@pytest.mark.parametrize("name", _METHODS)
+def test_methods_of_arrays(name: str) -> None:
+    """What an array has as a method a Value has too, and a batch as well."""
+    found = _METHODS[name](Value(A))
+    np.testing.assert_array_equal(found.data, _METHODS[name](A))
+    assert found.requires_grad is (name != "searchsorted")
+    assert name.split()[0] in dir(Value(A))
+    if name != "searchsorted":
+        np.testing.assert_array_equal(vmap(_METHODS[name])(np.stack([A, 2 * A]))[1], _METHODS[name](2 * A))
+
+
+def test_lists_and_places_as_methods() -> None:
+    """`tolist` and `nonzero` leave the graph in sight."""
+    assert Value(A).tolist() == A.tolist()
+    assert (Value(A) > 1).tolist() == (A > 1).tolist()
+    np.testing.assert_array_equal(Value(A).nonzero(), A.nonzero())
+
+
+def test_a_method_that_is_a_function_is_offered_as_one() -> None:
+    """The nearest names come only where there is none of that name."""
+    with pytest.raises(AutodiffError, match=r"autodiff\.numpy\.norm\(value\)"):
+        Value(A).norm()
+    with pytest.raises(AutodiffError, match="Did you mean 'squeeze'"):
+        Value(A).unsqueeze(0)
 
 
 def test_linalg_looks_at_the_last_axes() -> None:
