@@ -70,8 +70,8 @@ ARROWS = {
     "numerical": "arranging backend composed creation refusals registry spellings standard value",
     "linalg": "composed refusals registry spellings standard value",
     "fft": "composed refusals registry spellings standard value",
-    "numpy": "arranging backend batches broadcasting creation fft leaving linalg numerical refusals registry"
-    " spellings standard value",
+    "numpy": "arranging backend batches broadcasting composed creation fft leaving linalg numerical refusals"
+    " registry spellings standard value",
     "plugins": "hookspecs registry",
     "extend": "backend batches broadcasting declarations hookspecs leaves op registry samples",
     "__init__": "backward batch_rules batches broadcasting checkpointing custom derivatives drawing handles levels modes"
