@@ -97,6 +97,30 @@ def _make_push(plan: Plan) -> Push:
     """Return ``push(tangents, saved, node, record)`` for nodes of one plan."""
     if type(plan) is BatchPlan:
         return _on_batches(plan)
+    push = _generic_push(plan)
+    return _by_own_rules(plan.replaced, push) if plan.op.kind == "elementwise" and plan.replaced else push
+
+
+def _by_own_rules(own: dict[type, tuple[Any, ...]], push: Push) -> Push:
+    """Let the backend's own rules work in plain passes: elementwise, of real numbers, a pull is a push.
+
+    Either is the product with the partial derivative, as long as nothing is broadcast.
+    """
+
+    def by_own_rules(ts: list[Any], saved: Any, node: Node, record: bool) -> Any:
+        rules = None if record or registry.is_complex(node.dtype, node.type) else own.get(node.type)
+        if rules is None or not all(t is None or _is_like(t, node) for t in ts):
+            return push(ts, saved, node, record)
+        return _summed(ts, rules, saved)
+
+    return by_own_rules
+
+
+def _is_like(t: Any, node: Node) -> bool:
+    return type(t) is node.type and t.shape == node.shape and bool(t.dtype == node.dtype)
+
+
+def _generic_push(plan: Plan) -> Push:
     op = plan.op
     if plan is IDENTITY:
         return lambda ts, saved, node, record: ts[0]
@@ -134,15 +158,16 @@ def _by_input(plan: Plan, ts: list[Any]) -> tuple[Any, ...]:
 
 
 def _sum_of(pushes: list[Any]) -> Push:
-    def push(ts: list[Any], saved: Any, node: Node, record: bool) -> Any:
-        total: Any = None
-        for t, rule in zip(ts, pushes, strict=True):
-            part = None if t is None else rule(t, saved)
-            if part is not None:
-                total = part if total is None else total + part
-        return total
+    return lambda ts, saved, node, record: _summed(ts, pushes, saved)
 
-    return push
+
+def _summed(ts: list[Any], rules: Any, saved: Any) -> Any:
+    total: Any = None
+    for t, rule in zip(ts, rules, strict=True):
+        part = None if t is None else rule(t, saved)
+        if part is not None:
+            total = part if total is None else total + part
+    return total
 
 
 def _linear_push(plan: Plan, where: dict[Any, int]) -> Push:

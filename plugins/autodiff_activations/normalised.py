@@ -17,7 +17,12 @@ def _softmax_vjp(g: Any, y: Any, axis: Any, xp: Any) -> Any:
     return weighted - y * xp.sum(weighted, axis=axis, keepdims=True)
 
 
-@primitive(vjps=(_softmax_vjp,), samples=_AXES, method=True, batching=("axis",))
+def _softmax_jvp(t: Any, y: Any, axis: Any, xp: Any) -> Any:
+    weighted = t * y
+    return weighted - y * xp.sum(weighted, axis=axis, keepdims=True)
+
+
+@primitive(vjps=(_softmax_vjp,), jvps=(_softmax_jvp,), samples=_AXES, method=True, batching=("axis",))
 def softmax(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     """``exp(x) / sum(exp(x))`` over `axis`, without overflow: the maximum is taken out first.
 
@@ -39,7 +44,11 @@ def _log_softmax_vjp(g: Any, y: Any, axis: Any, xp: Any) -> Any:
     return g - xp.exp(conj(y, xp)) * xp.sum(g, axis=axis, keepdims=True)
 
 
-@primitive(vjps=(_log_softmax_vjp,), samples=_AXES, method=True, batching=("axis",))
+def _log_softmax_jvp(t: Any, y: Any, axis: Any, xp: Any) -> Any:
+    return t - xp.sum(t * xp.exp(y), axis=axis, keepdims=True)
+
+
+@primitive(vjps=(_log_softmax_vjp,), jvps=(_log_softmax_jvp,), samples=_AXES, method=True, batching=("axis",))
 def log_softmax(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     """``x - log(sum(exp(x)))`` over `axis`, exact where `softmax` would be 0.
 
@@ -63,7 +72,12 @@ def _softmin_vjp(g: Any, y: Any, axis: Any, xp: Any) -> Any:
     return y * xp.sum(weighted, axis=axis, keepdims=True) - weighted
 
 
-@primitive(vjps=(_softmin_vjp,), samples=_AXES, batching=("axis",))
+def _softmin_jvp(t: Any, y: Any, axis: Any, xp: Any) -> Any:
+    weighted = t * y
+    return y * xp.sum(weighted, axis=axis, keepdims=True) - weighted
+
+
+@primitive(vjps=(_softmin_vjp,), jvps=(_softmin_jvp,), samples=_AXES, batching=("axis",))
 def softmin(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     """``exp(-x) / sum(exp(-x))`` over `axis`, without overflow: the `softmax` of ``-x``.
 
@@ -94,8 +108,15 @@ def _glu_vjp(g: Any, x: Any, axis: int, xp: Any) -> Any:
     return xp.concat((gs, gs * a * (1 - s)), axis=axis)
 
 
+def _glu_jvp(t: Any, x: Any, axis: int) -> Any:
+    (a, b), (ta, tb) = _halves(x, axis), _halves(t, axis)
+    s = sigmoid(b)
+    return ta * s + tb * (a * s * (1 - s))
+
+
 @primitive(
     vjps=(_glu_vjp,),
+    jvps=(_glu_jvp,),
     samples=[sample((4,)), sample((2, 6)), sample((4, 3), axis=0), sample((2, 4, 3), axis=-2)],
     batching=("axis",),
 )

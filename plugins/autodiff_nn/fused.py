@@ -44,6 +44,18 @@ def linear_vjp_bias(g: Any, bias_shape: Any, xp: Any) -> Any:
     return xp.sum(_rows(g, xp), axis=0) if bias_shape else xp.sum(g)
 
 
+def linear_jvp_x(t: Any, weight: Any, xp: Any) -> Any:
+    return xp.matmul(t, xp.permute_dims(weight, (1, 0)))
+
+
+def linear_jvp_weight(t: Any, x: Any, xp: Any) -> Any:
+    return xp.matmul(x, xp.permute_dims(t, (1, 0)))
+
+
+def linear_jvp_bias(t: Any) -> Any:
+    return t
+
+
 def _linear_batching(x: Any, weight: Any, bias: Any, batched: tuple[bool, ...]) -> Any:
     if not (batched[1] or batched[2]):
         return linear(x, weight, bias)
@@ -65,6 +77,7 @@ def _linear_batching(x: Any, weight: Any, bias: Any, batched: tuple[bool, ...]) 
 
 @primitive(
     vjps=(linear_vjp_x, linear_vjp_weight, linear_vjp_bias),
+    jvps=(linear_jvp_x, linear_jvp_weight, linear_jvp_bias),
     samples=[
         sample((4, 3), (2, 3), (2,)),
         sample((2, 2, 3), (4, 3), (4,)),
@@ -135,6 +148,21 @@ def layer_norm_vjp_bias(g: Any, bias_shape: Any, ndim: int, xp: Any) -> Any:
     return xp.sum(_wide(g, xp), axis=tuple(range(g.ndim - ndim)) if bias_shape else None)
 
 
+def layer_norm_jvp_x(t: Any, x: Any, weight: Any, ndim: int, eps: float, xp: Any) -> Any:
+    axes = tuple(range(-ndim, 0))
+    y, factor = _standard(_wide(x, xp), ndim, eps, xp)
+    along = y * xp.mean(t * y, axis=axes, keepdims=True)
+    return (t - xp.mean(t, axis=axes, keepdims=True) - along) * factor * weight
+
+
+def layer_norm_jvp_weight(t: Any, x: Any, ndim: int, eps: float, xp: Any) -> Any:
+    return _standard(_wide(x, xp), ndim, eps, xp)[0] * t
+
+
+def layer_norm_jvp_bias(t: Any) -> Any:
+    return t
+
+
 def _layer_norm_batching(x: Any, weight: Any, bias: Any, ndim: int, eps: float, batched: tuple[bool, ...]) -> Any:
     _check_layer_norm_ndim(x.shape[batched[0] :], ndim)
     if not (batched[1] or batched[2]):
@@ -154,6 +182,7 @@ def _layer_norm_batching(x: Any, weight: Any, bias: Any, ndim: int, eps: float, 
 
 @primitive(
     vjps=(layer_norm_vjp_x, layer_norm_vjp_weight, layer_norm_vjp_bias),
+    jvps=(layer_norm_jvp_x, layer_norm_jvp_weight, layer_norm_jvp_bias),
     samples=[
         sample((4, 3), (3,), (3,)),
         sample((2, 3, 4), (4,), (4,), eps=1e-2),
@@ -224,15 +253,25 @@ def _is_class(x: Any, target: Any, axis: int, xp: Any) -> Any:
     return classes == xp.expand_dims(target, axis=axis)
 
 
-def cross_entropy_vjp_x(g: Any, x: Any, target: Any, total: Any, axis: int, xp: Any) -> Any:
+def _slope(x: Any, target: Any, total: Any, axis: int, xp: Any) -> Any:
+    """Return the derivative of each loss by the scores of its example."""
     # Softmax does not change when all of x is shifted, so that the residual may be taken for a constant.
     e = xp.exp(x - total)
     softmax = e / xp.sum(e, axis=axis, keepdims=True)
-    return xp.expand_dims(g, axis=axis) * xp.where(_is_class(x, target, axis, xp), softmax - 1.0, softmax)
+    return xp.where(_is_class(x, target, axis, xp), softmax - 1.0, softmax)
+
+
+def cross_entropy_vjp_x(g: Any, x: Any, target: Any, total: Any, axis: int, xp: Any) -> Any:
+    return xp.expand_dims(g, axis=axis) * _slope(x, target, total, axis, xp)
+
+
+def cross_entropy_jvp_x(t: Any, x: Any, target: Any, total: Any, axis: int, xp: Any) -> Any:
+    return xp.sum(t * _slope(x, target, total, axis, xp), axis=axis)
 
 
 @primitive(
     vjps=(cross_entropy_vjp_x, None),
+    jvps=(cross_entropy_jvp_x, None),
     residuals=("total",),
     samples=[
         Sample((Array((4, 3)), Array((4,), 0, 3, "int"))),

@@ -340,6 +340,7 @@ def _take_batching(x: Any, indices: Any, axis: int | None, batched: tuple[bool, 
 
 @primitive(
     vjps={"x": _take_vjp, "indices": None},
+    jvps={"x": lambda t, indices, axis: take(t, indices, axis=axis), "indices": None},
     samples=[
         Sample((Array((4,)), Array((3,), 0, 4, "int"))),
         Sample((Array((4, 3)), Array((5,), -4, 4, "int")), {"axis": 0}),
@@ -406,6 +407,7 @@ _ALONG = [
 
 @primitive(
     vjps={"x": take_along_axis_vjp, "indices": None},
+    jvps={"x": lambda t, indices, axis: take_along_axis(t, indices, axis=axis), "indices": None},
     samples=[*_ALONG, Sample((Array((1, 3)), Array((2, 2), 0, 3, "int")))],
     batching=("axis",),
 )

@@ -64,6 +64,7 @@ def _matmul_batching(x1: Any, x2: Any, batched: tuple[bool, ...]) -> Any:
 
 @primitive(
     vjps={"x1": _matmul_vjp_x1, "x2": _matmul_vjp_x2},
+    jvps={"x1": lambda t, x2, xp: xp.matmul(t, x2), "x2": lambda t, x1, xp: xp.matmul(x1, t)},
     signature="(m,k),(k,n)->(m,n)",
     samples=[
         sample((3,), (3,)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import Array, Sample, primitive, sample
+from autodiff.extend import Array, Sample, linear, primitive, sample
 from autodiff_ops.cumulative import cumulative_prod
 from autodiff_ops.manipulation import flip
 from autodiff_ops.shapes import conj, is_half, normal_axes, size_of
@@ -40,8 +40,8 @@ def _sum_vjp(g: Any, x_shape: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     return xp.broadcast_to(keep(g, x_shape, axis, keepdims, xp), x_shape)
 
 
-@primitive(
-    vjps=(_sum_vjp,),
+@linear(
+    transpose=_sum_vjp,
     samples=[*_AXES, *_EMPTY, Sample((Array((2, 3), kind="complex"),), {"axis": 0})],
     method=True,
     batching=("axis",),
@@ -72,8 +72,8 @@ def _mean_vjp(g: Any, x_shape: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
 max_ = max  # the builtin: `max` below is the op
 
 
-@primitive(
-    vjps=(_mean_vjp,),
+@linear(
+    transpose=_mean_vjp,
     samples=[*_AXES, Sample((Array((2, 3), kind="complex"),), {"axis": 0})],
     method=True,
     batching=("axis",),
@@ -91,17 +91,27 @@ def mean(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     return xp.mean(x, axis=axis, keepdims=keepdims)
 
 
+def _chosen(x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> tuple[Any, Any]:
+    """Return which elements of `x` are equal to the result `y`, and how many tie."""
+    chosen = x == keep(y, x.shape, axis, keepdims, xp)
+    # Counted in float64: in half precision more than 2048 ties would not add up.
+    return chosen, xp.sum(xp.astype(chosen, xp.float64), axis=axis, keepdims=True)
+
+
 def extremum_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     """Share the cotangent evenly among the elements of `x` that are equal to the result `y`."""
-    shape = x.shape
-    chosen = x == keep(y, shape, axis, keepdims, xp)
-    # Counted in float64: in half precision more than 2048 ties would not add up.
-    ties = xp.sum(xp.astype(chosen, xp.float64), axis=axis, keepdims=True)
-    share = xp.astype(keep(g, shape, axis, keepdims, xp) / ties, g.dtype)
+    chosen, ties = _chosen(x, y, axis, keepdims, xp)
+    share = xp.astype(keep(g, x.shape, axis, keepdims, xp) / ties, g.dtype)
     return xp.where(chosen, share, 0.0)
 
 
-@primitive(vjps=(extremum_vjp,), samples=_DISTINCT, method=True, batching=("axis",))
+def extremum_jvp(t: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    """Return the mean of the tangents of the elements of `x` that are equal to the result `y`."""
+    chosen, ties = _chosen(x, y, axis, keepdims, xp)
+    return sum(xp.where(chosen, xp.astype(t / ties, t.dtype), 0.0), axis=axis, keepdims=keepdims)
+
+
+@primitive(vjps=(extremum_vjp,), jvps=(extremum_jvp,), samples=_DISTINCT, method=True, batching=("axis",))
 def max(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the array API's name
     """Maximum over `axis`: an int, a tuple of ints, or None for all.
 
@@ -117,7 +127,7 @@ def max(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the arra
     """
 
 
-@primitive(vjps=(extremum_vjp,), samples=_DISTINCT, method=True, batching=("axis",))
+@primitive(vjps=(extremum_vjp,), jvps=(extremum_jvp,), samples=_DISTINCT, method=True, batching=("axis",))
 def min(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:  # the array API's name
     """Minimum over `axis`: an int, a tuple of ints, or None for all.
 
@@ -141,7 +151,8 @@ def others(x: Any, axis: int, xp: Any) -> Any:
     return before * flip(after, axis=axis)
 
 
-def prod_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+def _rest(x: Any, axis: Any, xp: Any) -> Any:
+    """Return for each element of `x` the product of the others over `axis`."""
     shape = x.shape
     axes = normal_axes("prod", axis, len(shape))
     kept = tuple(i for i in range(len(shape)) if i not in axes)
@@ -150,12 +161,20 @@ def prod_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     there = tuple(shape[i] for i in order)
     flat = xp.reshape(xp.permute_dims(x, order), (*there[: len(kept)], count_of(shape, axis)))
     rest = xp.reshape(others(flat, len(kept), xp), there)
-    back = xp.permute_dims(rest, tuple(order.index(i) for i in range(len(shape))))
-    return keep(g, shape, axis, keepdims, xp) * conj(back, xp)
+    return xp.permute_dims(rest, tuple(order.index(i) for i in range(len(shape))))
+
+
+def prod_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    return keep(g, x.shape, axis, keepdims, xp) * conj(_rest(x, axis, xp), xp)
+
+
+def _prod_jvp(t: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    return sum(t * _rest(x, axis, xp), axis=axis, keepdims=keepdims)
 
 
 @primitive(
     vjps=(prod_vjp,),
+    jvps=(_prod_jvp,),
     samples=[*_AXES, *_EMPTY, sample((1,)), Sample((Array((2, 3), kind="complex"),), {"axis": 1})],
     method=True,
     batching=("axis",),
@@ -184,7 +203,16 @@ def _nansum_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     return xp.where(x == x, keep(g, x.shape, axis, keepdims, xp), 0.0)
 
 
-@primitive(vjps=(_nansum_vjp,), samples=[*_AXES, *_EMPTY, Sample((Array((3,), kind="complex"),))], batching=("axis",))
+def _nansum_jvp(t: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    return sum(xp.where(x == x, t, 0.0), axis=axis, keepdims=keepdims)
+
+
+@primitive(
+    vjps=(_nansum_vjp,),
+    jvps=(_nansum_jvp,),
+    samples=[*_AXES, *_EMPTY, Sample((Array((3,), kind="complex"),))],
+    batching=("axis",),
+)
 def nansum(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Sum over `axis` of what is not NaN: an int, a tuple of ints, or None for all.
 
@@ -210,7 +238,17 @@ def _nanmean_vjp(g: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
     return xp.where(x == x, share, 0.0)
 
 
-@primitive(vjps=(_nanmean_vjp,), samples=[*_AXES, Sample((Array((3,), kind="complex"),))], batching=("axis",))
+def _nanmean_jvp(t: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    share = xp.astype(t / _numbers(x, axis, xp), t.dtype)
+    return sum(xp.where(x == x, share, 0.0), axis=axis, keepdims=keepdims)
+
+
+@primitive(
+    vjps=(_nanmean_vjp,),
+    jvps=(_nanmean_jvp,),
+    samples=[*_AXES, Sample((Array((3,), kind="complex"),))],
+    batching=("axis",),
+)
 def nanmean(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Arithmetic mean over `axis` of what is not NaN: an int, a tuple of ints, or None for all.
 
@@ -237,15 +275,22 @@ def _drop(y: Any, shape: tuple[int, ...], axis: Any, xp: Any) -> Any:
     return xp.reshape(y, tuple(n for i, n in enumerate(shape) if i not in axes))
 
 
-def logsumexp_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
-    shape = x.shape
-    total = keep(y, shape, axis, keepdims, xp)
+def _shares(x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    """Return the softmax of `x`, of which `y` is the logarithm of the sum."""
+    total = keep(y, x.shape, axis, keepdims, xp)
     # Of nothing but -inf the sum is -inf: its gradient is 0, where the formula has -inf + inf.
-    safe = xp.where(total == -xp.inf, 0.0, total)
-    return keep(g, shape, axis, keepdims, xp) * conj(xp.exp(x - safe), xp)
+    return xp.exp(x - xp.where(total == -xp.inf, 0.0, total))
 
 
-@primitive(vjps=(logsumexp_vjp,), samples=_AXES, method=True, batching=("axis",))
+def logsumexp_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    return keep(g, x.shape, axis, keepdims, xp) * conj(_shares(x, y, axis, keepdims, xp), xp)
+
+
+def _logsumexp_jvp(t: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
+    return sum(t * _shares(x, y, axis, keepdims, xp), axis=axis, keepdims=keepdims)
+
+
+@primitive(vjps=(logsumexp_vjp,), jvps=(_logsumexp_jvp,), samples=_AXES, method=True, batching=("axis",))
 def logsumexp(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """``log(sum(exp(x)))`` over `axis`, without overflow: the maximum is taken out first.
 

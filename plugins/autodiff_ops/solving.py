@@ -13,7 +13,8 @@ from autodiff.extend import ArgumentError, Array, Sample, composite, primitive, 
 from autodiff_ops.diagonals import tril, triu
 from autodiff_ops.elementwise.arithmetic import conj
 from autodiff_ops.linalg import matmul
-from autodiff_ops.manipulation import expand_dims, matrix_transpose
+from autodiff_ops.manipulation import expand_dims, matrix_transpose, squeeze
+from autodiff_ops.reduction import sum
 from autodiff_ops.shapes import arrayed, is_complex, is_half
 
 COMPLEX = Sample((Array((2, 2), kind="complex"),))
@@ -40,7 +41,11 @@ def adjoint(x: Any) -> Any:
     return matrix_transpose(conj(x) if is_complex(x) else x)
 
 
-@primitive(vjps=(lambda g, y: -matmul(matmul(adjoint(y), g), adjoint(y)),), samples=SQUARE)
+@primitive(
+    vjps=(lambda g, y: -matmul(matmul(adjoint(y), g), adjoint(y)),),
+    jvps=(lambda t, y: -matmul(matmul(y, t), y),),
+    samples=SQUARE,
+)
 def inv(xp: Any, x: Any) -> Any:
     """Inverse of square matrices; the gradient is ``-y^H g y^H``.
 
@@ -61,22 +66,39 @@ def inv(xp: Any, x: Any) -> Any:
     return run(xp, "inv", x)
 
 
-def _solve_vjp_x1(g: Any, x1: Any, y: Any) -> Any:
-    g = solve(adjoint(x1), g)
-    if len(y.shape) == 1:
+def _solved(x1: Any, x2: Any, x2_shape: Any) -> Any:
+    """Solve for columns, or for one vector for each matrix if `solve` was given a single vector."""
+    if len(x2_shape) > 1:
+        return solve(x1, x2)
+    return squeeze(solve(x1, expand_dims(x2, axis=-1)), axis=-1)
+
+
+def _solve_vjp_x1(g: Any, x1: Any, x2_shape: Any, y: Any) -> Any:
+    g = _solved(adjoint(x1), g, x2_shape)
+    if len(x2_shape) == 1:
         return -expand_dims(g, axis=-1) * expand_dims(conj(y) if is_complex(y) else y, axis=-2)
     return -matmul(g, adjoint(y))
 
 
-def _solve_vjp_x2(g: Any, x1: Any) -> Any:
-    return solve(adjoint(x1), g)
+def _solve_vjp_x2(g: Any, x1: Any, x2_shape: Any) -> Any:
+    g = _solved(adjoint(x1), g, x2_shape)
+    # One vector for all matrices: the scheduler sums over the leading axes of matrices alone.
+    return sum(g, axis=tuple(range(len(g.shape) - 1))) if len(x2_shape) == 1 and len(g.shape) > 1 else g
+
+
+def _solve_jvp_x1(t: Any, x1: Any, x2_shape: Any, y: Any) -> Any:
+    if len(x2_shape) > 1:
+        return -solve(x1, matmul(t, y))
+    return -squeeze(solve(x1, matmul(t, expand_dims(y, axis=-1))), axis=-1)
 
 
 @primitive(
     vjps=(_solve_vjp_x1, _solve_vjp_x2),
+    jvps=(_solve_jvp_x1, lambda t, x1: solve(x1, t)),
     signature="(m,m),(m,n)->(m,n)",
     samples=[
         sample((3, 3), (3,)),
+        sample((2, 3, 3), (3,)),
         sample((3, 3), (3, 2)),
         sample((2, 2, 2), (2, 2, 1)),
         sample((2, 2, 2), (2, 3)),

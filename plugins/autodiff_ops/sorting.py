@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.extend import ArgumentError, Array, Sample, primitive, sample
-from autodiff_ops.indexing import put_along_axis
+from autodiff_ops.indexing import put_along_axis, take_along_axis
 
 _SAMPLES = [
     Sample((Array((5,), distinct=True),)),
@@ -22,7 +22,11 @@ def sort_vjp(g: Any, x: Any, axis: int, descending: bool) -> Any:
     return put_along_axis(g, argsort(x, axis=axis, descending=descending), g, axis=axis)
 
 
-@primitive(vjps=(sort_vjp,), samples=_SAMPLES, batching=("axis",))
+def _sort_jvp(t: Any, x: Any, axis: int, descending: bool) -> Any:
+    return take_along_axis(t, argsort(x, axis=axis, descending=descending), axis=axis)
+
+
+@primitive(vjps=(sort_vjp,), jvps=(_sort_jvp,), samples=_SAMPLES, batching=("axis",))
 def sort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The elements in ascending, or `descending`, order along `axis`.
 

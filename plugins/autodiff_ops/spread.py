@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from autodiff.extend import ArgumentError, Array, Sample, primitive, sample
-from autodiff_ops.reduction import count_of, extremum_vjp, keep, mean
-from autodiff_ops.shapes import is_half, normal_axes
+from autodiff_ops.reduction import count_of, extremum_jvp, extremum_vjp, keep, mean, sum
+from autodiff_ops.shapes import conj, is_half, normal_axes
 
 _AXES = [
     sample((2, 3)),
@@ -42,7 +42,20 @@ def _var_vjp(g: Any, x: Any, axis: Any, correction: float, keepdims: bool, xp: A
     return keep(g, x.shape, axis, keepdims, xp) * scale * _deviations(x, axis)
 
 
-@primitive(vjps=(_var_vjp,), samples=[*_SPREADS, sample((), axis=None)], method=True, batching=("axis",))
+def _along(t: Any, x: Any, xp: Any) -> Any:
+    """Return how far each tangent points into the direction of `x`: the real part of ``conj(x) * t``."""
+    product = conj(x, xp) * t
+    return xp.real(product) if xp.isdtype(product.dtype, "complex floating") else product
+
+
+def _var_jvp(t: Any, x: Any, axis: Any, correction: float, keepdims: bool, xp: Any) -> Any:
+    scale = 2.0 / _freedom(x.shape, axis, correction)
+    return sum(_along(t, _deviations(x, axis), xp), axis=axis, keepdims=keepdims) * scale
+
+
+@primitive(
+    vjps=(_var_vjp,), jvps=(_var_jvp,), samples=[*_SPREADS, sample((), axis=None)], method=True, batching=("axis",)
+)
 def var(xp: Any, x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Variance over `axis`, an int, a tuple of ints, or None for all: ``sum(|x - mean(x)|^2) / (n - correction)``.
 
@@ -74,7 +87,13 @@ def _std_vjp(g: Any, x: Any, y: Any, axis: Any, correction: float, keepdims: boo
     return scaled * (_deviations(x, axis) / xp.where(flat, 1.0, y))
 
 
-@primitive(vjps=(_std_vjp,), samples=_SPREADS, method=True, batching=("axis",))
+def _std_jvp(t: Any, x: Any, y: Any, axis: Any, correction: float, keepdims: bool, xp: Any) -> Any:
+    flat = y == 0
+    total = sum(_along(t, _deviations(x, axis), xp), axis=axis, keepdims=keepdims)
+    return xp.where(flat, 0.0, total / _freedom(x.shape, axis, correction)) / xp.where(flat, 1.0, y)
+
+
+@primitive(vjps=(_std_vjp,), jvps=(_std_jvp,), samples=_SPREADS, method=True, batching=("axis",))
 def std(xp: Any, x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Standard deviation over `axis`, an int, a tuple of ints, or None for all: the square root of `var`.
 
@@ -116,8 +135,28 @@ def _norm_vjp(g: Any, x: Any, y: Any, axis: Any, keepdims: bool, ord: float, xp:
     return xp.where(none, 0.0, g * relative ** (ord - 1)) * xp.sign(x)
 
 
+def _norm_jvp(t: Any, x: Any, y: Any, axis: Any, keepdims: bool, ord: float, xp: Any) -> Any:
+    if ord == 0:
+        return None
+    if ord == 2:
+        zero = y == 0
+        total = sum(_along(t, x, xp), axis=axis, keepdims=keepdims)
+        return xp.where(zero, 0.0, total) / xp.where(zero, 1.0, y)
+    along = _along(t, xp.sign(x), xp)
+    if ord in (math.inf, -math.inf):
+        return extremum_jvp(along, xp.abs(x), y, axis, keepdims, xp)
+    if ord == 1:
+        return sum(along, axis=axis, keepdims=keepdims)
+    y = keep(y, x.shape, axis, keepdims, xp)
+    size = xp.abs(x)
+    none = size == 0
+    relative = xp.where(none, 1.0, size) / xp.where(y == 0, 1.0, y)
+    return sum(xp.where(none, 0.0, along * relative ** (ord - 1)), axis=axis, keepdims=keepdims)
+
+
 @primitive(
     vjps=(_norm_vjp,),
+    jvps=(_norm_jvp,),
     samples=[
         *_AXES,
         *(sample((2, 3), axis=1, ord=p) for p in (0, 1, 3, 1.5)),
