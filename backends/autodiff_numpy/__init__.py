@@ -71,7 +71,8 @@ class NumpyBackend(Backend):
         return array
 
     def add(self, a: Any, b: Any, *, alone: bool = False) -> Any:
-        if alone and type(a) is np.ndarray and a.base is None and a.flags.writeable and a.shape == b.shape:
+        # The shape of `b` may also be the end of that of `a`, as a bias has it.
+        if alone and type(a) is np.ndarray and a.base is None and a.flags.writeable and a.shape[a.ndim - b.ndim :] == b.shape:
             return np.add(a, b, out=a)
         return a + b
 

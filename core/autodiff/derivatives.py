@@ -19,7 +19,7 @@ from autodiff.registry import registry
 from autodiff.replacing import boxed
 from autodiff.rule import SEVERAL
 from autodiff.seeds import seed_for
-from autodiff.transforms import grad, jvp, vjp
+from autodiff.transforms import directional, grad, vjp
 from autodiff.value import Value, unwrap, wrap
 from autodiff.vectorizing import vmap
 
@@ -227,7 +227,7 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     >>> hvp(lambda x: (x * x * x).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     array([ 6., 12.])
     """
-    return jvp(grad(f), (x,), (v,))[1]
+    return directional(grad(f), (x,), (v,))
 
 
 def elementwise_grad(f: Function, argnum: int = 0) -> Function:

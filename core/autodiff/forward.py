@@ -22,6 +22,7 @@ from autodiff.devices import following
 from autodiff.errors import RuleError
 from autodiff.graph import Edge, Leaf, Node, between, schedule
 from autodiff.inspection import explain
+from autodiff.leaves import first_sum
 from autodiff.modes import BATCH, MODE, NO_GRAD, in_rule, mode
 from autodiff.registry import registry
 from autodiff.rule import FIRST, IDENTITY, OUTPUT, SECOND, SELECT, SEVERAL, Plan, Rule, make_call, make_pull
@@ -79,6 +80,8 @@ def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], since: int, reco
 
 def _fit(t: Any, node: Node, record: bool) -> Any:
     """Return a tangent in the space of the node's output: what broadcasts is repeated, and the dtype is its own."""
+    if type(t) is node.type and t.shape == node.shape and t.dtype == node.dtype and not record:
+        return t
     raw = unwrap(t)
     if (type(t) is Value) is not record or not hasattr(raw, "dtype"):
         raise RuleError(
@@ -162,12 +165,18 @@ def _sum_of(pushes: list[Any]) -> Push:
 
 
 def _summed(ts: list[Any], rules: Any, saved: Any) -> Any:
-    total: Any = None
+    if len(ts) == 1:
+        return rules[0](ts[0], saved)
+    sums: dict[Any, Any] = {}  # it has the only reference to the sum, if nobody else has one
+    key: Any = None
     for t, rule in zip(ts, rules, strict=True):
         part = None if t is None else rule(t, saved)
-        if part is not None:
-            total = part if total is None else total + part
-    return total
+        if part is None:
+            continue
+        if sums:
+            part = first_sum(sums, key, part) if sums[key].dtype == part.dtype else sums[key] + part
+        sums[key] = part
+    return sums.get(key)
 
 
 def _linear_push(plan: Plan, where: dict[Any, int]) -> Push:

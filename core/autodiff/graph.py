@@ -201,7 +201,10 @@ def between(order: list[Node], targets: set[Edge]) -> set[Edge]:
     """Return the nodes of `order` that depend on one of `targets`."""
     path: set[Edge] = set()
     for node in reversed(order):
-        if any(edge in path or edge in targets for edge in node.edges):
+        # Written out, as in `schedule`; None is in neither.
+        edge1, edge2 = node.edge1, node.edge2
+        leads = edge1 in path or edge1 in targets or edge2 in path or edge2 in targets
+        if leads or (node.more and any(edge in path or edge in targets for edge in node.more)):
             path.add(node)
     return path
 

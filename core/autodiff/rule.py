@@ -290,9 +290,15 @@ class Plan:
 
     def lift(self, node: Node) -> Any:
         """Return what `node` saved as Values in the graph, so that a recorded pass differentiates through it."""
-        if self.keep == NOTHING:
+        keep, saved = self.keep, node.saved
+        # Written out for what most nodes keep.
+        if keep == NOTHING:
             return None
-        single = self.keep in (FIRST, SECOND, OUTPUT)
+        if keep == OUTPUT and type(saved) is not tuple:
+            return wrap(saved, node)
+        if keep == BOTH and self.wrt == (0, 1):
+            return wrap(saved[0], node.edge1), wrap(saved[1], node.edge2)
+        single = keep in (FIRST, SECOND, OUTPUT)
         saved = [
             self._lift_one(slot, item, node)
             for slot, item in zip(self.slots, (node.saved,) if single else node.saved, strict=True)

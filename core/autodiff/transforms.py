@@ -197,6 +197,12 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     return (ys, push(*_listed("jvp", "tangents", tangents)), *aux)
 
 
+def directional(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+    """Return the second result of `jvp`; the first is not handed out, which would copy it."""
+    inputs, outputs, treedef, _ = _recorded(f, primals, False)
+    return trees.unflatten(treedef, inputs.push(outputs, tangents))
+
+
 def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     """Compute `f` and its linear approximation: a function that pushes tangents through the recorded graph.
 
@@ -225,17 +231,21 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     >>> print(push(1.0), push(2.0))
     6.0 12.0
     """
-    inputs = Inputs("jvp", f, primals, tuple(range(len(primals))))
-    ys, aux = run(f, inputs, {}, has_aux, forward=True)
-    leaves, treedef = trees.flatten(ys)
-    outputs = [as_value(y, f) for y in leaves]
+    inputs, outputs, treedef, aux = _recorded(f, primals, has_aux)
 
     def push(*tangents: Any) -> Any:
-        pushed = inputs.push(outputs, tangents)
-        return trees.unflatten(treedef, pushed)
+        return trees.unflatten(treedef, inputs.push(outputs, tangents))
 
     out = trees.unflatten(treedef, [inputs.out(y) for y in outputs])
     return (out, push, inputs.out(aux)) if has_aux else (out, push)
+
+
+def _recorded(f: Function, primals: tuple[Any, ...], has_aux: bool) -> tuple[Inputs, list[Value], Any, Any]:
+    """Call `f` for sweeps forwards; return its inputs, the leaves of its result, their structure and what is beside."""
+    inputs = Inputs("jvp", f, primals, tuple(range(len(primals))))
+    ys, aux = run(f, inputs, {}, has_aux, forward=True)
+    leaves, treedef = trees.flatten(ys)
+    return inputs, [as_value(y, f) for y in leaves], treedef, aux
 
 
 def _listed(transform: str, what: str, given: Any) -> tuple[Any, ...]:

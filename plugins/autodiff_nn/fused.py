@@ -9,7 +9,9 @@ from math import prod
 from typing import Any
 
 import autodiff_ops as ops
-from autodiff.extend import ArgumentError, ArgumentTypeError, Array, Sample, primitive, sample
+from autodiff import Value
+from autodiff.extend import ArgumentError, ArgumentTypeError, Array, Sample, backend_of, primitive, sample
+from autodiff_activations import softmax
 
 __all__ = ["cross_entropy_with_logits", "layer_norm", "linear"]
 
@@ -24,7 +26,7 @@ def _conj(x: Any, xp: Any) -> Any:
 
 
 def _rows(x: Any, xp: Any) -> Any:
-    return xp.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
+    return x if len(x.shape) == 2 else xp.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
 
 
 # ---- linear --------------------------------------------------------------------------------------------------
@@ -253,12 +255,20 @@ def _is_class(x: Any, target: Any, axis: int, xp: Any) -> Any:
     return classes == xp.expand_dims(target, axis=axis)
 
 
+def _one_hot(x: Any, target: Any, axis: int) -> Any:
+    """Return 1 where an element of `x` belongs to the class that `target` names, and 0 elsewhere, as a raw array."""
+    own: Any = backend_of(type(target))
+    return own.xp.astype(_is_class(x, target, axis, own.xp), x.dtype)
+
+
 def _slope(x: Any, target: Any, total: Any, axis: int, xp: Any) -> Any:
     """Return the derivative of each loss by the scores of its example."""
-    # Softmax does not change when all of x is shifted, so that the residual may be taken for a constant.
-    e = xp.exp(x - total)
-    softmax = e / xp.sum(e, axis=axis, keepdims=True)
-    return xp.where(_is_class(x, target, axis, xp), softmax - 1.0, softmax)
+    if isinstance(x, Value):  # a derivative goes through it, for which the residual is a constant
+        p = softmax(x, axis=axis)
+    else:
+        p = xp.exp(x - total)
+        p = p / xp.sum(p, axis=axis, keepdims=True)
+    return p - _one_hot(x, target, axis)
 
 
 def cross_entropy_vjp_x(g: Any, x: Any, target: Any, total: Any, axis: int, xp: Any) -> Any:

@@ -327,6 +327,10 @@ def _take_vjp(g: Any, x_shape: Any, indices: Any, axis: int | None, xp: Any) -> 
     return scatter_add(g, shape=x_shape, index=(*before, indices))
 
 
+def _take_jvp(t: Any, indices: Any, axis: int | None) -> Any:
+    return take(t, indices, axis=axis)
+
+
 def _take_batching(x: Any, indices: Any, axis: int | None, batched: tuple[bool, ...]) -> Any:
     if axis is None:
         x, axis = reshape(x, shape=(*x.shape[: batched[0]], size_of(x.shape[batched[0] :]))), 0
@@ -340,7 +344,7 @@ def _take_batching(x: Any, indices: Any, axis: int | None, batched: tuple[bool, 
 
 @primitive(
     vjps={"x": _take_vjp, "indices": None},
-    jvps={"x": lambda t, indices, axis: take(t, indices, axis=axis), "indices": None},
+    jvps={"x": _take_jvp, "indices": None},
     samples=[
         Sample((Array((4,)), Array((3,), 0, 4, "int"))),
         Sample((Array((4, 3)), Array((5,), -4, 4, "int")), {"axis": 0}),
@@ -396,6 +400,10 @@ def take_along_axis_vjp(g: Any, x_shape: Any, indices: Any, axis: int) -> Any:
     return scatter_add(g, shape=x_shape, index=index)
 
 
+def _take_along_axis_jvp(t: Any, indices: Any, axis: int) -> Any:
+    return take_along_axis(t, indices, axis=axis)
+
+
 _ALONG = [
     Sample((Array((4,)), Array((3,), 0, 4, "int"))),
     Sample((Array((2, 3)), Array((2, 4), -3, 3, "int"))),
@@ -407,7 +415,7 @@ _ALONG = [
 
 @primitive(
     vjps={"x": take_along_axis_vjp, "indices": None},
-    jvps={"x": lambda t, indices, axis: take_along_axis(t, indices, axis=axis), "indices": None},
+    jvps={"x": _take_along_axis_jvp, "indices": None},
     samples=[*_ALONG, Sample((Array((1, 3)), Array((2, 2), 0, 3, "int")))],
     batching=("axis",),
 )

@@ -24,8 +24,8 @@ _EMPTY = [sample((0, 3), axis=0), sample((2, 0), axis=None)]
 
 
 def keep(y: Any, shape: tuple[int, ...], axis: Any, keepdims: bool, xp: Any) -> Any:
-    """Give a reduced array the unit dimensions back that ``keepdims=True`` would have left."""
-    if keepdims or not shape:
+    """Give a reduced array the unit dimensions back that ``keepdims=True`` would have left, if it needs them."""
+    if keepdims or axis is None or not shape:  # without axes it broadcasts as it is
         return y
     axes = normal_axes("a reduction", axis, len(shape))
     return xp.reshape(y, tuple(1 if i in axes else n for i, n in enumerate(shape)))

@@ -92,9 +92,13 @@ def _solve_jvp_x1(t: Any, x1: Any, x2_shape: Any, y: Any) -> Any:
     return -squeeze(solve(x1, matmul(t, expand_dims(y, axis=-1))), axis=-1)
 
 
+def _solve_jvp_x2(t: Any, x1: Any) -> Any:
+    return solve(x1, t)
+
+
 @primitive(
     vjps=(_solve_vjp_x1, _solve_vjp_x2),
-    jvps=(_solve_jvp_x1, lambda t, x1: solve(x1, t)),
+    jvps=(_solve_jvp_x1, _solve_jvp_x2),
     signature="(m,m),(m,n)->(m,n)",
     samples=[
         sample((3, 3), (3,)),
