@@ -180,7 +180,7 @@ def idiomatic(name: str, libraries: dict[str, Any], rounds: int) -> Iterator[str
             np.testing.assert_allclose(np.asarray(b), np.asarray(a), rtol=1e-7, atol=1e-9, err_msg=f"{name}: {peer}")
         pairs = turns(partial(best, ours), partial(best, theirs), rounds)
         own, other = (f"{1e3 * median(times):.2f} ms" for times in zip(*pairs, strict=True))
-        yield line(name, row.text, own, peer, other, [a / b for a, b in pairs], None)
+        yield line(name, row.text, own, peer, other, [a / b for a, b in pairs], row.must.get(peer))
 
 
 def large(name: str, libraries: dict[str, Any], rounds: int) -> Iterator[str]:

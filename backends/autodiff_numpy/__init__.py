@@ -72,7 +72,13 @@ class NumpyBackend(Backend):
 
     def add(self, a: Any, b: Any, *, alone: bool = False) -> Any:
         # The shape of `b` may also be the end of that of `a`, as a bias has it.
-        if alone and type(a) is np.ndarray and a.base is None and a.flags.writeable and a.shape[a.ndim - b.ndim :] == b.shape:
+        if (
+            alone
+            and type(a) is np.ndarray
+            and a.base is None
+            and a.flags.writeable
+            and a.shape[a.ndim - b.ndim :] == b.shape
+        ):
             return np.add(a, b, out=a)
         return a + b
 
