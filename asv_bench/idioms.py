@@ -1,4 +1,4 @@
-"""Workloads that each library has a way of its own for: ``python -m asv_bench.peers L6 L6a W1 W2 W3 W4 W5 W6``.
+"""Workloads that each library has a way of its own for: ``python -m asv_bench.peers W1 W2 W3 W4 W5 W6``.
 
 What each library is given is what its documentation would have one write: modules and optimisers where it has them,
 functions and transforms where it is about those, its convolution where it has one. A workload of a library is a function
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,8 @@ class Row:
     must: dict[str, float] = field(default_factory=dict)
 
 
-def _torch() -> Any:
+def pytorch() -> Any:
+    """Return PyTorch, with as many threads as every library is given."""
     import torch
 
     torch.set_num_threads(THREADS)
@@ -76,7 +76,7 @@ def _training_autodiff(data: dict[str, Any]) -> Run:
 
 
 def _training_torch(data: dict[str, Any]) -> Run:
-    torch = _torch()
+    torch = pytorch()
     functional = torch.nn.functional
     p = {name: torch.tensor(data[name], requires_grad=True) for name in _NAMES}
     x, labels = torch.from_numpy(data["x"]), torch.from_numpy(data["labels"])
@@ -180,7 +180,7 @@ def _adam_autodiff(data: dict[str, Any]) -> Run:
 
 
 def _adam_torch(data: dict[str, Any]) -> Run:
-    torch = _torch()
+    torch = pytorch()
     ps = [torch.tensor(p, requires_grad=True) for p in data["p"]]
     ts = [torch.from_numpy(t) for t in data["t"]]
     optimiser = torch.optim.Adam(ps, lr=_STEP)
@@ -210,7 +210,7 @@ def _gather_autodiff(data: dict[str, Any]) -> Run:
 
 
 def _gather_torch(data: dict[str, Any]) -> Run:
-    torch = _torch()
+    torch = pytorch()
     table, rows = torch.tensor(data["table"], requires_grad=True), torch.from_numpy(data["rows"])
 
     def run() -> Any:
@@ -268,7 +268,7 @@ def _penalty_autodiff(data: dict[str, Any]) -> Run:
 
 
 def _penalty_torch(data: dict[str, Any]) -> Run:
-    torch = _torch()
+    torch = pytorch()
     W1, W2, x = (torch.tensor(data[name], requires_grad=True) for name in ("W1", "W2", "x"))
 
     def run() -> Any:
@@ -326,7 +326,7 @@ def _einsum_autodiff(data: dict[str, Any]) -> Run:
 
 
 def _einsum_torch(data: dict[str, Any]) -> Run:
-    torch = _torch()
+    torch = pytorch()
     q, k = (torch.tensor(data[name], requires_grad=True) for name in "qk")
     g = torch.from_numpy(data["g"])
     return lambda: torch.autograd.grad(torch.einsum(_SCORES, q, k), [q, k], g)
@@ -390,7 +390,7 @@ def _convolution_autodiff(data: dict[str, Any]) -> Run:
 
 
 def _convolution_torch(data: dict[str, Any]) -> Run:
-    torch = _torch()
+    torch = pytorch()
     x, w = (torch.tensor(data[name], requires_grad=True) for name in "xw")
 
     def run() -> Any:
@@ -439,96 +439,13 @@ def _convolution_mygrad(data: dict[str, Any]) -> Run:
     return run
 
 
-# ---- L6: the product of a Hessian and a vector -----------------------------------------------------------------------
-
-
-def _curved(rng: np.random.Generator, *, batch: int, sizes: tuple[int, int, int]) -> dict[str, Any]:
-    inputs, hidden, outputs = sizes
-    shapes = {"W1": (hidden, inputs), "b1": (hidden,), "W2": (outputs, hidden), "b2": (outputs,)}
-    return {
-        "p": {name: rng.standard_normal(shape) / shape[-1] ** 0.5 for name, shape in shapes.items()},
-        "v": {name: rng.standard_normal(shape) for name, shape in shapes.items()},
-        "x": rng.standard_normal((batch, inputs)),
-        "labels": rng.integers(0, outputs, batch),
-    }
-
-
-def _hessian_autodiff(data: dict[str, Any]) -> Run:
-    import autodiff_nn as nn
-    from autodiff import hvp, ops
-
-    def loss(p: Any) -> Any:
-        h = ops.tanh(nn.linear(data["x"], p["W1"], p["b1"]))
-        return nn.cross_entropy(nn.linear(h, p["W2"], p["b2"]), data["labels"])
-
-    return lambda: list(hvp(loss, data["p"], data["v"]).values())
-
-
-def _hessian_torch(data: dict[str, Any]) -> Run:
-    torch = _torch()
-    functional = torch.nn.functional
-    x, labels = torch.from_numpy(data["x"]), torch.from_numpy(data["labels"])
-    p, v = (tuple(torch.from_numpy(data[which][name]) for name in _NAMES) for which in "pv")
-
-    def loss(*p: Any) -> Any:
-        h = torch.tanh(functional.linear(x, *p[:2]))
-        return functional.cross_entropy(functional.linear(h, *p[2:]), labels)
-
-    # Of its three ways the fastest: torch.func's, forward over reverse, takes half as long again, or twice as long.
-    return lambda: torch.autograd.functional.hvp(loss, p, v)[1]
-
-
-def _hessian_jax(data: dict[str, Any]) -> Run:
-    import jax
-    import jax.numpy as jnp
-
-    def loss(p: Any) -> Any:
-        z = jnp.tanh(data["x"] @ p["W1"].T + p["b1"]) @ p["W2"].T + p["b2"]
-        return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(z), data["labels"][:, None], axis=1))
-
-    product = jax.jit(lambda p, v: jax.jvp(jax.grad(loss), (p,), (v,))[1])
-    p, v = ({name: jnp.asarray(data[which][name]) for name in _NAMES} for which in "pv")
-
-    def run() -> Any:
-        found = jax.block_until_ready(product(p, v))
-        return [found[name] for name in _NAMES]
-
-    return run
-
-
-def _hessian_autograd(data: dict[str, Any]) -> Run:
-    import autograd.numpy as anp
-    from autograd.differential_operators import make_hvp
-    from autograd.scipy.special import logsumexp
-
-    rows = np.arange(len(data["labels"]))
-
-    def loss(p: Any) -> Any:
-        z = anp.dot(anp.tanh(anp.dot(data["x"], p["W1"].T) + p["b1"]), p["W2"].T) + p["b2"]
-        return anp.mean(logsumexp(z, axis=1) - z[rows, data["labels"]])
-
-    product = make_hvp(loss)
-    return lambda: list(product(data["p"])[0](data["v"]).values())
-
-
 def _runs(workload: str) -> dict[str, Callable[[dict[str, Any]], Run]]:
     """Return the functions of this module that are called after a workload, by the names of the libraries."""
     found = {name.rpartition("_")[2]: f for name, f in globals().items() if name.startswith(f"_{workload}_")}
     return {"jax.jit" if library == "jax" else library: f for library, f in found.items()}
 
 
-_PRODUCT = "Hessian-vector product by all parameters of {}-{}-{}, batch {}, tanh, cross-entropy, float64"
-
 ROWS = {
-    **{
-        name: Row(
-            _PRODUCT.format(*sizes, batch),
-            partial(_curved, batch=batch, sizes=sizes),
-            _runs("hessian"),
-            {"torch": 0.9},
-        )
-        for name, batch, sizes in (("L6", 256, (128, 256, 10)), ("L6a", 32, (64, 128, 10)))
-    },
     "W1": Row("a step of training, 64-128-10, batch 32, tanh, cross-entropy", _classifier, _runs("training")),
     "W2": Row(f"a step of Adam with the gradients of {_COUNT} arrays of 100", _targets, _runs("adam")),
     "W3": Row("4096 rows of a table of 5000 x 32, duplicates among them", _table, _runs("gather")),

@@ -32,11 +32,15 @@ import numpy as np
 
 from autodiff.testing.metrics import collecting
 
-from . import arrays, idioms
+from . import arrays, hessians, idioms
 from .benchmarks import Workload, inputs, long_chain, relu_chain, tanh_chain
 from .libraries import THREADS, available
 
 _HEADER = "| row | workload | autodiff | peer | peer's | ratio | quartiles | must | |\n|" + " --- |" * 9
+
+
+#: What each library writes in its own way.
+_WRITTEN = {**hessians.ROWS, **idioms.ROWS}
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,7 @@ def compare(name: str, row: Row, libraries: dict[str, Any], rounds: int) -> Iter
 
 def idiomatic(name: str, libraries: dict[str, Any], rounds: int) -> Iterator[str]:
     """Measure a workload as each library would have one write it."""
-    row = idioms.ROWS[name]
+    row = _WRITTEN[name]
     data = row.data(np.random.default_rng(0))
     for peer in [peer for peer in row.runs if peer != "autodiff" and peer in libraries]:
         ours, theirs = row.runs["autodiff"](data), row.runs[peer](data)
@@ -210,6 +214,23 @@ def held(libraries: dict[str, Any]) -> Iterator[str]:
         verdict = "met" if ratio <= must else "**missed**"
         sizes = f"{ours / 2**20:.1f} MiB | torch | {theirs / 2**20:.1f} MiB"
         yield f"| M1 | bytes of {name} | {sizes} | {ratio:.2f} | | {must:.2f} | {verdict} |"
+
+
+def forwards(rounds: int) -> Iterator[str]:
+    """Measure J1: a jvp of the network of L3, over its forward pass, which is recorded as that of the jvp is."""
+    from .benchmarks.derivatives import Perceptron
+
+    network = Perceptron()
+    network.setup("numpy")
+    calls = (("parameters", network.time_jvp_by_parameters, 2.5), ("the input", network.time_jvp_by_input, 2.5))
+    for what, call, must in (*calls, ("both", network.time_jvp_by_both, None)):
+        pairs = turns(
+            partial(best, partial(call, "numpy")), partial(best, partial(network.time_forward, "numpy")), rounds
+        )
+        own, other = (f"{1e3 * median(times):.2f} ms" for times in zip(*pairs, strict=True))
+        yield line(
+            "J1", f"jvp of L3's network by {what}", own, "its forward pass", other, [a / b for a, b in pairs], must
+        )
 
 
 _FIRST_OP = """
@@ -280,7 +301,7 @@ def machine(versions: dict[str, str]) -> str:
 def main() -> None:
     """Measure the rows that were asked for, all by default."""
     parser = argparse.ArgumentParser(prog="python -m asv_bench.peers", description="Compare autodiff with its peers.")
-    names = [*ROWS, *arrays.ROWS, *idioms.ROWS, "M1", "S5", "G1"]
+    names = [*ROWS, *arrays.ROWS, *_WRITTEN, "J1", "M1", "S5", "G1"]
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(names)}; all by default")
     parser.add_argument("--turn", nargs=2, metavar=("ROW", "LIBRARY"), help="print the seconds of one run, no table")
     parser.add_argument("--rounds", type=int, default=21, help="turns of each, at least 11; %(default)s by default")
@@ -299,9 +320,11 @@ def main() -> None:
             lines = importing(args.rounds)
         elif name == "G1":
             lines = scaling(libraries, args.rounds)
+        elif name == "J1":
+            lines = forwards(args.rounds)
         elif name == "M1":
             lines = held(libraries)
-        elif name in idioms.ROWS:
+        elif name in _WRITTEN:
             lines = idiomatic(name, libraries, args.rounds)
         elif name in arrays.ROWS:
             lines = large(name, libraries, args.rounds)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import autodiff_nn as nn
 from autodiff import Value, checkpoint, grad, hvp, jacobian, jvp, ops, vjp, vmap
 from autodiff.testing import asv
 
@@ -35,6 +36,42 @@ class Transform(asv.Benchmark):
 
     def time_hvp(self, backend, width):
         hvp(self.scalar, self.x, self.t)
+
+
+class Perceptron(asv.Benchmark):
+    """The network of row L3, 784-512-512-10 with a batch of 128: its forward pass, and jvps over that.
+
+    Counted in products of matrices, a jvp by the parameters costs 2.4 forward passes, by the input 2.0, by both 3.0:
+    of ``W x`` there are ``dW x`` and ``W dx``, and the input of the first layer is a constant for the parameters.
+    """
+
+    def setup(self, backend):
+        rng = np.random.default_rng(0)
+        shapes = ((512, 784), (512,), (512, 512), (512,), (10, 512), (10,))
+        self.x, self.dx = (self.backend.asarray(rng.standard_normal((128, 784)).astype("float32")) for _ in range(2))
+        self.labels = self.backend.asarray(rng.integers(0, 10, 128))
+        self.p, self.dp = (
+            [self.backend.asarray((rng.standard_normal(shape) / 30).astype("float32")) for shape in shapes]
+            for _ in range(2)
+        )
+
+    def loss(self, x, p):
+        for i in range(0, 6, 2):
+            x = nn.linear(x, p[i], p[i + 1])
+            x = ops.relu(x) if i < 4 else x
+        return nn.cross_entropy(x, self.labels)
+
+    def time_forward(self, backend):
+        self.loss(self.x, self.p)
+
+    def time_jvp_by_parameters(self, backend):
+        jvp(lambda p: self.loss(self.x, p), (self.p,), (self.dp,))
+
+    def time_jvp_by_input(self, backend):
+        jvp(lambda x: self.loss(x, self.p), (self.x,), (self.dx,))
+
+    def time_jvp_by_both(self, backend):
+        jvp(self.loss, (self.x, self.p), (self.dx, self.dp))
 
 
 class Jacobian(asv.Benchmark):

@@ -290,15 +290,9 @@ class Plan:
 
     def lift(self, node: Node) -> Any:
         """Return what `node` saved as Values in the graph, so that a recorded pass differentiates through it."""
-        keep, saved = self.keep, node.saved
-        # Written out for what most nodes keep.
-        if keep == NOTHING:
+        if self.keep == NOTHING:
             return None
-        if keep == OUTPUT and type(saved) is not tuple:
-            return wrap(saved, node)
-        if keep == BOTH and self.wrt == (0, 1):
-            return wrap(saved[0], node.edge1), wrap(saved[1], node.edge2)
-        single = keep in (FIRST, SECOND, OUTPUT)
+        single = self.keep in (FIRST, SECOND, OUTPUT)
         saved = [
             self._lift_one(slot, item, node)
             for slot, item in zip(self.slots, (node.saved,) if single else node.saved, strict=True)
@@ -318,11 +312,11 @@ class Plan:
         return tuple([_constant(item) if slot[0] in ("x", "xs", "y") else item for slot, item in kept])
 
     def _lift_one(self, slot: Any, item: Any, node: Node) -> Any:
-        edges = dict(zip(self.wrt, node.edges, strict=True))
         match slot[0]:
             case "x":
-                return wrap(item, edges[slot[1]]) if slot[1] in edges else item
+                return wrap(item, node.edges[self.wrt.index(slot[1])]) if slot[1] in self.wrt else item
             case "xs":
+                edges = dict(zip(self.wrt, node.edges, strict=True))
                 return tuple([wrap(x, edges[i]) if i in edges else x for i, x in enumerate(item)])
             case "y":
                 if type(item) is tuple:

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asv_bench import arrays, idioms, plots
+from asv_bench import arrays, hessians, idioms, plots
 
 ROOT = Path(__file__).parents[2]
-CASES = [(row, library) for row, found in idioms.ROWS.items() for library in found.runs if library != "autodiff"]
+ROWS = {**hessians.ROWS, **idioms.ROWS}
+CASES = [(row, library) for row, found in ROWS.items() for library in found.runs if library != "autodiff"]
 
 
-@pytest.mark.parametrize("row", idioms.ROWS)
+@pytest.mark.parametrize("row", ROWS)
 def test_workload_runs(row: str) -> None:
     """autodiff has each workload, and its gradients are finite and not all zero."""
-    chosen = idioms.ROWS[row]
+    chosen = ROWS[row]
     results = chosen.runs["autodiff"](chosen.data(np.random.default_rng(0)))()
 
     for result in results:
@@ -33,7 +34,7 @@ def test_libraries_agree(row: str, library: str) -> None:
         pytest.skip(f"{library} is not installed")
     if library == "jax.jit":
         importlib.import_module("jax").config.update("jax_enable_x64", True)
-    chosen = idioms.ROWS[row]
+    chosen = ROWS[row]
     data = chosen.data(np.random.default_rng(0))
 
     ours, theirs = chosen.runs["autodiff"](data)(), chosen.runs[library](data)()
