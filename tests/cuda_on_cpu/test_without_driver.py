@@ -18,10 +18,10 @@ pytestmark = pytest.mark.skipif(
 TESTS = Path(__file__).parents[1]
 
 
-def run(*arguments):
+def run(*arguments, **environment):
     """Run Python in a process of its own; return the exit code and what it printed."""
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
-    env = {**os.environ, "PYTHONPATH": path}
+    env = {**os.environ, "PYTHONPATH": path, **environment}
     done = subprocess.run([sys.executable, *arguments], env=env, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -72,7 +72,7 @@ def test_importing_autodiff_and_its_backend_imports_no_cupy():
 
 @pytest.mark.parametrize(
     ("environment", "code", "text"),
-    [({}, 0, ""), ({"CXX": "no-such-compiler"}, 1, "the command no-such-compiler"), ({"PATH": "/none"}, 1, "apt-get")],
+    [({}, 0, ""), ({"CXX": "no-such-compiler"}, 3, "the command no-such-compiler"), ({"PATH": "/none"}, 3, "apt-get")],
 )
 def test_a_machine_that_cannot_says_what_it_lacks(environment, code, text):
     """``--check`` needs nothing installed; the run itself is skipped with the same words."""
@@ -86,6 +86,51 @@ def test_a_machine_that_cannot_says_what_it_lacks(environment, code, text):
         assert text in done.stdout
 
 
+@pytest.mark.parametrize(("code", "expected", "runs"), [(0, 0, True), (3, 0, False), (1, 1, False), (2, 2, False)])
+def test_ci_fails_where_the_check_itself_crashes(tmp_path, code, expected, runs):
+    """`.ci/run` goes on without these tests where the check says no, and nowhere else."""
+    script = (TESTS.parent / ".ci" / "run").read_text()
+    block = script[script.index("# CuPy's tests, on the CPU") :]
+    fake = tmp_path / "python"
+    fake.write_text(f'#!/bin/sh\n[ "$1 $2 $3" = "-m cuda_on_cpu --check" ] && exit {code}\nexit 0\n')
+    fake.chmod(0o755)
+    head = f'set -euo pipefail; inside() {{ echo "in $1: $2"; }}; python={fake}; work={tmp_path}\n'
+    done = subprocess.run(["bash", "-c", head + block], capture_output=True, text=True, check=False)
+    assert done.returncode == expected
+    assert ("python -m cuda_on_cpu -q" in done.stdout) is runs
+
+
+def test_a_run_that_was_broken_off_goes_on(tmp_path):
+    """What has passed is not run again, what failed is; the report counts the last outcome of each."""
+    pytest.importorskip("xdist")
+    sys.path.append(str(TESTS))
+    from cuda_on_cpu.report import counts
+
+    file, record = tmp_path / "test_parts.py", tmp_path / "record.jsonl"
+    options = ["-m", "pytest", "-q", "-p", "cuda_on_cpu.record", "-n", "2", "--rootdir", str(tmp_path), str(file)]
+    tests = """
+import pytest
+@pytest.mark.parametrize("i", [0, 1, 2])
+def test_one(i): assert i != {failing}
+@pytest.fixture
+def broken(): assert {failing} == -1
+def test_two(broken): pass
+def test_three(): pytest.skip("no reason")
+"""
+    found = []
+    for failing in (1, -1):
+        file.write_text(tests.format(failing=failing))
+        found.append((*run(*options, CUDA_ON_CPU_RECORD=str(record)), *counts(record)))
+    (first, _, _, failed), (second, text, table, none) = found
+    assert (first, second, failed, none) == (1, 0, ["test_parts.test_one[1]", "test_parts.test_two"], [])
+    assert "2 passed, 1 skipped" in text
+    assert {name: dict(count) for name, count in table.items()} == {
+        "test_parts.test_one": {"passed": 3},
+        "test_parts.test_two": {"passed": 1},
+        "test_parts.test_three": {"skipped": 1},
+    }
+
+
 def test_a_home_that_cannot_be_written_to_is_no_obstacle():
     """What is built then goes to the folder for temporary files."""
     code = "from cuda_on_cpu.names import _cache_root; print(_cache_root())"
@@ -96,8 +141,7 @@ def test_a_home_that_cannot_be_written_to_is_no_obstacle():
 
 def test_nvrtc_refuses_a_broken_kernel(tmp_path):
     """The check of kernels is red for a source that is no CUDA C++, and green for one that is."""
-    if importlib.util.find_spec("nvidia.cu13") is None:
-        pytest.skip("needs NVRTC of CUDA 13")
+    pytest.importorskip("nvidia.cu13", reason="needs NVRTC of CUDA 13")
     source = 'extern "C" __global__ void kernel(float* x) {{ x[0] = {}; }}'
     for value, expected in (("1", 0), ("nonsense", 1)):
         kernel = {"source": source.format(value), "options": [], "name_expressions": []}
