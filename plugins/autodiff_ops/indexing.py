@@ -197,7 +197,10 @@ def scatter_add(xp: Any, x: Any, *, shape: tuple[int, ...], index: tuple[Any, ..
         out[_whole(index)] = x
         return out
     if not hasattr(xp.add, "at"):
-        raise ArgumentTypeError("scatter_add by an index array needs a kernel of its own on this backend")
+        raise ArgumentTypeError(
+            "scatter_add by an array of indices, which is also the gradient of reading by one, needs xp.add.at, or a kernel "
+            "that the backend's kernel_for returns for it; autodiff_array_api.ArrayAPIBackend has one"
+        )
     xp.add.at(out, index, x)
     return out
 

@@ -11,6 +11,7 @@ from autodiff.errors import PluginError, RegistrationError, UnknownOpError
 from autodiff.extend import Backend, elementwise, hookimpl, unary
 from autodiff.plugins import load_plugin, records
 from autodiff.registry import registry
+from autodiff.testing import op_tests
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +145,15 @@ def test_operators_and_protocols_keep_their_meaning():
     expected = [raw + 1, -raw, raw * raw, raw + 1, raw * raw, raw.sum(), np.tanh(raw), raw + 1, raw.sum()]
     for one, other in zip(computed, expected, strict=True):
         np.testing.assert_array_equal(one.data, other)
+
+
+def test_the_kit_runs_the_example_of_an_op_whose_name_is_shared():
+    """What another plugin is called is no fault of the op's docstring."""
+    load_plugin(Plugin(op_of("alpha", "tanh")))
+    declaration = next(op_tests(autodiff.ops["autodiff_ops.tanh"]))
+    declaration.run()
+    with pytest.raises(UnknownOpError, match="More than one op"):
+        autodiff.ops.tanh
 
 
 def test_methods_keep_their_meaning():

@@ -160,7 +160,15 @@ def _check_example(op: Any, report: Report) -> None:
     test = doctest.DocTestParser().get_doctest(op.__doc__, namespace, op.id, None, None)
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
     told = io.StringIO()
-    doctest.DocTestRunner(optionflags=options).run(test, out=told.write)
+    # In its own example ``autodiff.ops.tanh`` is this op, whatever other plugins that are installed call theirs.
+    shared = registry.names.get(op.name, [])
+    if op in shared:
+        registry.names[op.name] = [op]
+    try:
+        doctest.DocTestRunner(optionflags=options).run(test, out=told.write)
+    finally:
+        if op in shared:
+            registry.names[op.name] = shared
     if told.getvalue():
         lines = [line.strip() for line in told.getvalue().splitlines() if line.strip("* ")]
         report.fail("an example of its docstring shows something else", example="; ".join(lines[1:]))
