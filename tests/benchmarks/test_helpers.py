@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import inspect
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -249,3 +251,15 @@ def test_op_without_gradient_is_skipped_backward() -> None:
 
     with pytest.raises(NotImplementedError, match=r"no gradient flows through 'autodiff_ops\.less'"):
         Backward().setup("numpy", "autodiff_ops.less", 1)
+
+
+def test_a_backend_that_cannot_run_is_skipped_with_the_reason() -> None:
+    """pytest-benchmark's suite has every backend that is registered, and says why one is left out."""
+    if registry.load().backends["cupy"].unavailable() is None:
+        pytest.skip("CuPy can run here")
+    options = ["-o", "addopts=", "--benchmark-disable", "-q", "-rs", "-k", "S1 or (Perceptron and 4-16-3)"]
+    command = [sys.executable, "-m", "pytest", *options, str(Path(__file__).with_name("test_speed.py"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stdout
+    assert "2 passed, 2 skipped" in done.stdout
+    assert "The backend 'cupy' cannot run here" in done.stdout
