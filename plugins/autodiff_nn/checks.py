@@ -19,6 +19,7 @@ __all__ = [
     "one_number",
     "parameter",
     "raw",
+    "readable",
     "told",
 ]
 
@@ -31,6 +32,14 @@ def raw(x: Any) -> Any:
 def backend(x: Any) -> Any:
     """Return the backend of an array or a Value, None for anything else."""
     return backend_of(type(raw(x)))
+
+
+def readable(*arrays: Any) -> bool:
+    """Tell whether the numbers of arrays can be looked at: not on a device, which the host would have to wait for.
+
+    Nor inside `vmap`, where they are those of many examples.
+    """
+    return all(own.on_host and own.base is None for own in map(backend, arrays))
 
 
 def integers(where: str, x: Any, like: Any) -> Any:
@@ -48,7 +57,7 @@ def integers(where: str, x: Any, like: Any) -> Any:
         whole = own.astype(array, own.dtype("int64"))  # lists mean the reals
         array = whole if bool(own.xp.all(whole == array)) else array
     theirs = backend(array)
-    if theirs is not None and theirs is not own:
+    if theirs is not None and (theirs.base or theirs) is not (own.base or own):
         raise BackendMismatchError(
             f"{where}: the integers are on the backend {theirs.name!r}, the numbers on {own.name!r}; move one of them"
         )

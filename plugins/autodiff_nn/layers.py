@@ -16,7 +16,7 @@ import autodiff_ops as op
 from autodiff import Value
 from autodiff.extend import ArgumentError, ArgumentTypeError, get_backend
 from autodiff_nn import fused
-from autodiff_nn.checks import array, integers, like, number, raw, told
+from autodiff_nn.checks import array, integers, like, number, raw, readable, told
 from autodiff_nn.checks import backend as backend_of
 from autodiff_nn.module import Module, tree
 
@@ -152,12 +152,14 @@ class Embedding(Module):
         Raises
         ------
         ArgumentError
-            An index names no vector; negative ones do not count from the end.
+            An index names no vector; negative ones do not count from the end. On a device, which would have to be
+            waited for, and inside `vmap` they are not looked at: the vector of such an index is NaN.
         ArgumentTypeError
             They are no integers.
         """
         rows = integers("Embedding", indices, self.weight.data)
-        if prod(rows.shape):
+        looked_at = readable(rows)
+        if looked_at and prod(rows.shape):
             xp = backend_of(rows).xp
             low, high = int(xp.min(rows)), int(xp.max(rows))
             if low < 0 or high >= self.num_embeddings:
@@ -166,6 +168,8 @@ class Embedding(Module):
                     f"Embedding: there is no vector {wrong}; they are from 0 to {self.num_embeddings - 1}"
                 )
         found = self.weight[rows]
+        if not looked_at:
+            found = op.where(((rows >= 0) & (rows < self.num_embeddings))[..., None], found, float("nan"))
         if self.padding_idx is None:
             return found
         return op.where((rows != self.padding_idx)[..., None], found, found.data)

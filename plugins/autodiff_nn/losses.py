@@ -13,7 +13,7 @@ from typing import Any
 import autodiff_ops as op
 from autodiff.extend import ArgumentError, ArgumentTypeError
 from autodiff_activations import log_softmax, softplus
-from autodiff_nn.checks import backend, integers, raw
+from autodiff_nn.checks import backend, integers, raw, readable
 from autodiff_nn.fused import cross_entropy_with_logits
 
 __all__ = [
@@ -246,7 +246,10 @@ def _along(weight: Any, x: Any, axis: int) -> Any:
 
 
 def _labels(where: str, target: Any, x: Any, axis: int, ignore_index: int) -> tuple[Any, Any]:
-    """Return labels that all name a class, and where they count: None for everywhere."""
+    """Return labels that all name a class, and where they count: None for everywhere.
+
+    Labels that cannot be looked at may name none.
+    """
     labels = integers(where, target, x)
     shape = (*x.shape[:axis], *x.shape[axis + 1 :])
     if tuple(labels.shape) != shape:
@@ -254,8 +257,10 @@ def _labels(where: str, target: Any, x: Any, axis: int, ignore_index: int) -> tu
             f"{where}: the scores have shape {tuple(x.shape)}, with the classes along axis {axis}, and the labels "
             f"{tuple(labels.shape)}; expected {shape}"
         )
-    xp = backend(x).xp
     counts = labels != ignore_index
+    if not readable(x, labels):
+        return op.where(counts, labels, 0), counts
+    xp = backend(x).xp
     if bool(xp.all(counts)):
         counts = None
     else:
@@ -276,7 +281,8 @@ def _reduce_classes(where: str, losses: Any, weights: Any, counts: Any, reductio
     losses = losses if counts is None else op.where(counts, losses, 0.0)
     if reduction != "mean":
         return _reduced(losses, reduction)
-    if prod(losses.shape) == 0 or (counts is not None and not bool(backend(losses).xp.any(counts))):
+    known = counts is not None and readable(counts)
+    if prod(losses.shape) == 0 or (known and not bool(backend(counts).xp.any(counts))):
         raise ArgumentError(
             f"{where}: no label counts, so that there is no mean; skip this batch, or use reduction='sum'"
         )
@@ -321,15 +327,15 @@ def nll_loss(
     weight = _class_weights(where, weight, x, axis)
     labels, counts = _labels(where, target, x, axis, ignore_index)
     losses = -_at_label(x, labels, axis)
-    weights = None if weight is None else weight[labels]
+    weights = None if weight is None else op.take(weight, labels, axis=0)
     return _reduce_classes(where, losses if weights is None else losses * weights, weights, counts, reduction)
 
 
 def _at_label(x: Any, labels: Any, axis: int) -> Any:
-    """Return the element of each example that its label names."""
-    xp = backend(x).xp
-    classes = _along(xp.arange(x.shape[axis]), x, axis)
-    return op.sum(op.where(classes == xp.expand_dims(labels, axis=axis), x, 0.0), axis=axis)
+    """Return the element of each example that its label names; NaN for one that names none and was not looked at."""
+    classes = _along(backend(x).xp.arange(x.shape[axis]), x, axis)
+    found = op.sum(op.where(op.equal(classes, op.expand_dims(labels, axis=axis)), x, 0.0), axis=axis)
+    return found if readable(x, labels) else op.where((labels >= 0) & (labels < x.shape[axis]), found, float("nan"))
 
 
 def cross_entropy(
@@ -365,7 +371,8 @@ def cross_entropy(
     Raises
     ------
     ArgumentError
-        The shapes do not fit, a label names no class, or no label counts.
+        The shapes do not fit, a label names no class, or no label counts. On a device, which would have to be waited
+        for, and inside `vmap` labels are not looked at: the loss is NaN in place of both.
     ArgumentTypeError
         `logits` is not floating, or `target` neither integer nor floating.
 
@@ -394,7 +401,7 @@ def cross_entropy(
     if own is not None and own.kind(target.dtype) == "float":
         return _soft_cross_entropy(logits, target, weight, label_smoothing, reduction, axis)
     labels, counts = _labels(where, target, logits, axis, ignore_index)
-    weights = None if weight is None else weight[labels]
+    weights = None if weight is None else op.take(weight, labels, axis=0)
     losses = cross_entropy_with_logits(logits, labels, axis=axis)
     losses = losses if weights is None else losses * weights
     if label_smoothing:

@@ -155,3 +155,45 @@ def test_transforms_are_those_on_numpy(cupy):
         for a, e in zip(actual, expected, strict=True):
             assert type(a) is cupy.ndarray, name
             np.testing.assert_allclose(a.get(), e, rtol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["labels", "smoothed", "nll"])
+def test_labels_are_not_waited_for(cupy, counted, name):
+    """Losses of labels on the device, some of which do not count, copy nothing and wait for nothing."""
+    x, labels = Value(cupy.asarray(REAL)), cupy.asarray(LABELS)
+    weight = cupy.asarray([1.0, 2.0, 3.0])
+
+    def step():
+        x.zero_grad()
+        if name == "nll":
+            nn.nll_loss(ops.log_softmax(x), labels, weight=weight).backward()
+        else:
+            nn.cross_entropy(x, labels, weight=weight, label_smoothing=0.1 * (name == "smoothed")).backward()
+
+    step()
+    with counted() as counts:
+        step()
+    assert {key: counts[key] for key in ("syncs", "h2d", "d2h")} == {"syncs": 0, "h2d": 0, "d2h": 0}
+
+
+@pytest.mark.parametrize("loss", [nn.cross_entropy, nn.nll_loss])
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_label_of_no_class_makes_the_loss_nan(cupy, loss, label):
+    """It is neither looked at nor wrapped round: its loss is NaN, and the mean with it; so is a mean of none."""
+    x = cupy.asarray(REAL[:2])
+    losses = loss(x, cupy.asarray([0, label]), reduction="none")
+    assert np.isnan(losses.get()).tolist() == [False, True]
+    assert np.isnan(float(loss(x, cupy.asarray([0, label]))))
+    assert np.isnan(float(loss(x, cupy.asarray([-100, -100]))))
+
+
+def test_an_embedding_of_no_vector_is_nan(cupy, counted):
+    """CuPy would wrap the index round, and hand out another vector; to raise, the host would have to wait."""
+    layer = nn.Embedding(3, 2, generator=0).to("cupy")
+    rows = cupy.asarray([2, 3, -1])
+    layer(rows)
+    with counted() as counts:
+        y = layer(rows)
+    assert (counts["syncs"], counts["h2d"], counts["d2h"]) == (0, 0, 0)
+    assert np.isnan(y.numpy()).all(axis=1).tolist() == [False, True, True]
+    assert y.numpy()[0].tolist() == layer.weight.numpy()[2].tolist()

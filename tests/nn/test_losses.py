@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import autodiff_nn as nn
-from autodiff import AutodiffError, Value
+from autodiff import AutodiffError, Value, grad, vmap
 from autodiff.testing import check_grads
 
 RNG = np.random.default_rng(0)
@@ -186,3 +186,28 @@ def test_the_sum_of_nothing_is_zero():
 
     assert y.item() == 0.0
     assert not x.grad.any()
+
+
+@pytest.mark.parametrize("loss", [nn.cross_entropy, nn.nll_loss])
+@pytest.mark.parametrize("weight", [None, np.array([1.0, 2.0, 3.0])])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_gradients_of_each_example_by_vmap(loss, weight, reduction):
+    """Labels differ from example to example, and cannot be looked at there; one that does not count gives zeros."""
+    x, labels = np.random.default_rng(0).standard_normal((4, 3)), np.array([0, 2, 1, -100])
+    labels = labels if reduction == "sum" else labels[:3]
+
+    def gradient(x, label):
+        return grad(lambda x: loss(x, label, weight=weight, reduction=reduction))(x)
+
+    found = vmap(gradient)(x[: len(labels)], labels)
+    alone = [gradient(one, label) for one, label in zip(x, labels, strict=False)]
+    np.testing.assert_allclose(found, alone, rtol=1e-12)
+    np.testing.assert_allclose(
+        vmap(gradient, in_axes=(None, 0))(x[0], labels), [gradient(x[0], label) for label in labels], rtol=1e-12
+    )
+
+
+def test_a_label_of_no_class_inside_vmap_is_nan():
+    """`nll_loss` has nobody who would say it, and must not make a loss of 0 of it."""
+    losses = vmap(nn.nll_loss)(np.zeros((3, 2)), np.array([0, 2, -1]))
+    assert np.isnan(losses).tolist() == [False, True, True]
