@@ -66,7 +66,7 @@ ARROWS = {
     "composed": "creation registry standard",
     "spellings": "composed refusals registry standard value",
     "creation": "backend batches broadcasting refusals registry standard value",
-    "arranging": "composed refusals registry spellings standard",
+    "arranging": "composed refusals registry spellings standard value",
     "numerical": "arranging backend composed creation refusals registry spellings standard value",
     "linalg": "composed refusals registry spellings standard value",
     "fft": "composed refusals registry spellings standard value",

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from autodiff.composed import array_of, atleast_2d, shape_of, shipped
-from autodiff.errors import ArgumentError
+from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.spellings import plain, ravel, refuse_options, spelling
 from autodiff.standard import standard
+from autodiff.value import unwrap
 
 __all__ = ["FUNCTIONS"]
 
@@ -109,11 +111,11 @@ def _mirrored(size: int, before: int, after: int, mode: str) -> list[int]:
     return [min(i % period, last - i % period) if size > 1 else 0 for i in places]
 
 
-def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: float = 0.0) -> Any:
+def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0.0) -> Any:
     """``numpy.pad``, by a constant or by the array's own elements."""
     width = plain(pad_width)
     if mode == "constant":
-        return shipped("pad")(array, pad_width=width, constant_values=constant_values)
+        return shipped("pad")(array, pad_width=width, constant_values=plain(constant_values))
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
         raise ArgumentError(
             f"pad(mode={mode!r}) is not supported for Values; only 'constant', 'edge', 'reflect', 'symmetric' and 'wrap'"
@@ -209,11 +211,18 @@ def vecmat(x1: Any, x2: Any) -> Any:
 
 
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
-    """``numpy.average``."""
-    refuse_options("average", returned=returned)
+    """``numpy.average``; if they are asked to be `returned`, with the sums of the weights."""
     if weights is None:
-        return standard.mean(a, axis=axis, keepdims=keepdims)
-    return shipped("average")(a, weights, axis=axis, keepdims=keepdims)
+        y = standard.mean(a, axis=axis, keepdims=keepdims)
+        if not returned:
+            return y
+        count = math.prod(shape_of(a)) // max(math.prod(shape_of(y)), 1)
+        return y, _broadcast(standard.astype(array_of(float(count)), dtype=y.dtype), shape_of(y))
+    y = shipped("average")(a, weights, axis=axis, keepdims=keepdims)
+    if not returned:
+        return y
+    total = standard.sum(weights, axis=axis if shape_of(weights) == shape_of(a) else None, keepdims=keepdims)
+    return y, _broadcast(total, shape_of(y))
 
 
 def percentile(
@@ -227,9 +236,34 @@ def percentile(
 ) -> Any:
     """``numpy.percentile``."""
     refuse_options("percentile", out=out)
-    listed = q.tolist() if hasattr(q, "tolist") else q
-    share = tuple(float(p) / 100 for p in listed) if isinstance(listed, list | tuple) else listed / 100
-    return shipped("quantile")(a, q=share, axis=axis, keepdims=keepdims, method=method)
+    return _quantile(a, q, 100, axis, keepdims, method)
+
+
+def quantile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: Any = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+) -> Any:
+    """``numpy.quantile``."""
+    refuse_options("quantile", out=out)
+    return _quantile(a, q, 1, axis, keepdims, method)
+
+
+def _quantile(a: Any, q: Any, whole: int, axis: Any, keepdims: bool, method: str) -> Any:
+    """Return the quantiles of one share `q` of the `whole`, or of an array of them."""
+    if getattr(q, "requires_grad", False):
+        raise ArgumentTypeError("quantiles are not differentiable with respect to q; give a number, or q.detach()")
+    op, options = shipped("quantile"), {"axis": axis, "keepdims": keepdims, "method": method}
+    shape = shape_of(q) if isinstance(q, list | tuple) or hasattr(q, "shape") else ()
+    if not shape:
+        q = unwrap(q)
+        return op(a, q=(q.item() if hasattr(q, "item") else q) / whole, **options)
+    y = op(a, q=tuple(share / whole for share in unwrap(ravel(array_of(q))).tolist()), **options)
+    return standard.reshape(y, shape=(*shape, *shape_of(y)[1:])) if len(shape) > 1 else y
 
 
 def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, **weights: Any) -> Any:
@@ -289,12 +323,11 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 
 _WRITTEN = (
     *(block, pad, delete, insert, rot90, diag, select, compress, extract, vdot, matvec, vecmat),
-    *(average, percentile, cov, corrcoef, trapezoid, diff, convolve, correlate, interp),
+    *(average, percentile, quantile, cov, corrcoef, trapezoid, diff, convolve, correlate, interp),
 )
 
 _SIGNATURES = {
     "median": "median(a, axis, out, overwrite_input, keepdims)",
-    "quantile": "quantile(a, q, axis, out, overwrite_input, method, keepdims)",
     "ptp": "ptp(a, axis, out, keepdims)",
     "nanmax": "nanmax(a, axis, out, keepdims)",
     "nanmin": "nanmin(a, axis, out, keepdims)",

@@ -34,7 +34,9 @@ def array_of(a: Any) -> Any:
 
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
     """``numpy.copy``."""
-    return standard.positive(a)
+    a = array_of(a)
+    # Of truths there is no positive; an array without a gradient may be converted, which makes a new one too.
+    return standard.astype(a, dtype=a.dtype) if str(a.dtype).endswith("bool") else standard.positive(a)
 
 
 def atleast_1d(*arys: Any) -> Any:

@@ -327,13 +327,42 @@ def nanmedian(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool =
 def isposinf(x: Any, out: Any = None) -> Any:
     """``numpy.isposinf``."""
     refuse_options("isposinf", out=out)
-    return standard.equal(x, math.inf)
+    return standard.equal(_real("isposinf", x), math.inf)
 
 
 def isneginf(x: Any, out: Any = None) -> Any:
     """``numpy.isneginf``."""
     refuse_options("isneginf", out=out)
-    return standard.equal(x, -math.inf)
+    return standard.equal(_real("isneginf", x), -math.inf)
+
+
+def _real(name: str, x: Any) -> Any:
+    x = array_of(x)
+    if _kind(x) == "complex":
+        raise ArgumentTypeError(f"{name} is for real numbers; it was given dtype {x.dtype}")
+    return x
+
+
+def _floating(x: Any) -> Any:
+    """Return integers and truths as floating-point numbers."""
+    return x if _kind(x) in ("float", "complex") else standard.astype(x, dtype="float64")
+
+
+def fabs(x: Any) -> Any:
+    """``numpy.fabs``: the absolute value of real numbers, as a floating-point number."""
+    return standard.abs(_floating(_real("fabs", x)))
+
+
+def rint(x: Any) -> Any:
+    """``numpy.rint``: the nearest integer, as a floating-point number."""
+    return shipped("round")(_floating(array_of(x)))
+
+
+def float_power(x1: Any, x2: Any) -> Any:
+    """``numpy.float_power``: a power in double precision."""
+    x1, x2 = array_of(x1), array_of(x2)
+    dtype = "complex128" if "complex" in (_kind(x1), _kind(x2)) else "float64"
+    return standard.pow(standard.astype(x1, dtype=dtype), standard.astype(x2, dtype=dtype))
 
 
 def modf(x: Any) -> tuple[Any, Any]:
@@ -380,7 +409,8 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
     arr = array_of(arr)
     shape = shape_of(arr)
     axis = _axis_of("apply_along_axis", shape, axis)
-    rows = standard.reshape(shipped("moveaxis")(arr, source=axis, destination=-1), shape=(-1, shape[axis]))
+    count = math.prod([n for i, n in enumerate(shape) if i != axis])
+    rows = standard.reshape(shipped("moveaxis")(arr, source=axis, destination=-1), shape=(count, shape[axis]))
     if not shape_of(rows)[0]:
         raise ArgumentError(f"apply_along_axis has no vector to call the function with: shape {shape}, axis {axis}")
     found = [array_of(func1d(rows[k], *args, **kwargs)) for k in range(shape_of(rows)[0])]
@@ -395,7 +425,7 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
 _WRITTEN = (
     *(gradient, ediff1d, unwrap, polyval, vander, partition, argpartition, unique),
     *(nan_to_num, nancumsum, nancumprod, nanargmax, nanargmin, nanquantile, nanpercentile, nanmedian),
-    *(isposinf, isneginf, modf, divmod, bincount, diagflat, logspace, apply_along_axis),
+    *(isposinf, isneginf, fabs, rint, float_power, modf, divmod, bincount, diagflat, logspace, apply_along_axis),
 )
 
 #: All of them, by NumPy's name.

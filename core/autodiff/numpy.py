@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from autodiff.backend import Backend
 from autodiff.batches import base_of, levels_of, refuse_to_read
 from autodiff.broadcasting import broadcast_to as _broadcast_to
-from autodiff.composed import shape_of
+from autodiff.composed import array_of, shape_of
 from autodiff.creation import CREATION, array, asarray, asarray_on, creator, from_dlpack  # noqa: F401  # users call it
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest, unknown_name
 from autodiff.leaving import refuse_losing
@@ -63,9 +63,15 @@ amax = max
 
 @spelled
 def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
-    """``numpy.reshape``, in C order."""
+    """``numpy.reshape``, in C or Fortran order."""
+    if order == "F":
+        # The last index runs fastest in what is turned round.
+        turned = standard.reshape(
+            transpose(array_of(a)), shape=shape[::-1] if isinstance(shape, tuple | list) else shape
+        )
+        return transpose(turned)
     if order != "C":
-        raise ArgumentError(f"reshape(order={order!r}) is not supported for Values; only 'C'")
+        raise ArgumentError(f"reshape(order={order!r}) is not supported for Values; only 'C' and 'F'")
     return standard.reshape(a, shape=shape)
 
 
@@ -175,13 +181,9 @@ ALIASES = {
     "bitwise_not": "bitwise_invert",
     "left_shift": "bitwise_left_shift",
     "right_shift": "bitwise_right_shift",
-    "fabs": "abs",
-    "rint": "round",
-    "around": "round",
     "fix": "trunc",
     "degrees": "rad2deg",
     "radians": "deg2rad",
-    "float_power": "pow",
     **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")},
 }
 _PLUGINS = ("autodiff_ops", "autodiff_activations")
@@ -322,7 +324,7 @@ def array_ufunc(ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
     if written and not any(isinstance(array, Value) for array in written):
         return _write(ufunc, method, inputs, written, kwargs)
     if method in ("__call__", "outer"):
-        op = _standard_op(name) or _functions().get(name)
+        op = _standard_op(name) or _functions().get(name) or (_about(name) if name in _ABOUT else None)
         if op is None:
             _no_op(_called(ufunc), name)
         if kwargs:

@@ -7,14 +7,16 @@ Most are rows of a table; written out is what does more than rename.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from autodiff.composed import COMPOSED, shape_of, shipped, subscripts_of
+from autodiff.composed import COMPOSED, array_of, shape_of, shipped, subscripts_of
 from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.refusals import spelled
+from autodiff.registry import registry
 from autodiff.standard import standard
-from autodiff.value import Value
+from autodiff.value import Value, unwrap
 
 __all__ = ["FUNCTIONS", "LAST_AXES", "plain", "refuse_options", "spelling"]
 
@@ -48,16 +50,24 @@ def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
 
 
 def ravel(a: Any, order: str = "C") -> Any:
-    """``numpy.ravel``, in C order."""
-    if order != "C":
-        raise ArgumentError(f"ravel(order={order!r}) is not supported for Values; only 'C'")
+    """``numpy.ravel``, in C or Fortran order."""
+    if order == "F":
+        a = standard.permute_dims(array_of(a), axes=tuple(range(len(shape_of(a))))[::-1])
+    elif order != "C":
+        raise ArgumentError(f"ravel(order={order!r}) is not supported for Values; only 'C' and 'F'")
     return standard.reshape(a, shape=(-1,))
 
 
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
-    """``numpy.meshgrid``."""
-    refuse_options("meshgrid", sparse=sparse)
-    return shipped("meshgrid")(*xi, indexing=indexing)
+    """``numpy.meshgrid``; `sparse` ones have the size 1 but for the axis of their own."""
+    grids = shipped("meshgrid")(*xi, indexing=indexing)
+    if not sparse:
+        return grids
+    places = [1, 0, *range(2, len(xi))] if indexing == "xy" and len(xi) > 1 else range(len(xi))
+    return tuple(
+        standard.reshape(x, shape=tuple(n if i == own else 1 for i, n in enumerate(shape_of(grid))))
+        for x, own, grid in zip(xi, places, grids, strict=True)
+    )
 
 
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
@@ -85,16 +95,77 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
 def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     """``numpy.round``."""
     refuse_options("round", out=out)
-    return shipped("round")(a) if decimals == 0 else shipped("round")(a * 10.0**decimals) / 10.0**decimals
+    if decimals == 0:
+        return shipped("round")(a)
+    a, scale = array_of(a), 10.0 ** abs(decimals)
+    y = shipped("round")(a * scale) / scale if decimals > 0 else shipped("round")(a / scale) * scale
+    return standard.astype(y, dtype=a.dtype) if y.dtype != a.dtype else y  # integers stay integers
+
+
+def around(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    """``numpy.around``."""
+    return round(a, decimals, out)
 
 
 def where(condition: Any, *choices: Any) -> Any:
-    """``numpy.where`` with two choices."""
+    """``numpy.where``: with two choices, or for a condition alone the places where it holds."""
+    if not choices:
+        condition = unwrap(array_of(condition))
+        return registry.asarray(condition)[1].xp.nonzero(condition)
     if len(choices) != 2:
-        raise ArgumentError(
-            "where() of a Value takes a condition and two choices. For the places where it holds, use numpy.nonzero of its .data"
-        )
+        raise ArgumentError("where takes a condition and two choices, or a condition alone; it was given one choice")
     return shipped("where")(condition, *choices)
+
+
+def sort(
+    a: Any,
+    axis: int | None = -1,
+    kind: Any = None,
+    order: Any = None,
+    *,
+    stable: bool | None = None,
+    descending: bool = False,
+) -> Any:
+    """``numpy.sort``: of the flattened array if `axis` is None."""
+    return _ordered("sort", a, axis, order, stable, descending)
+
+
+def argsort(
+    a: Any,
+    axis: int | None = -1,
+    kind: Any = None,
+    order: Any = None,
+    *,
+    stable: bool | None = None,
+    descending: bool = False,
+) -> Any:
+    """``numpy.argsort``: of the flattened array if `axis` is None."""
+    return _ordered("argsort", a, axis, order, stable, descending)
+
+
+def _ordered(name: str, a: Any, axis: int | None, order: Any, stable: bool | None, descending: bool) -> Any:
+    refuse_options(name, order=order)
+    options = {} if stable is None else {"stable": stable}
+    a, axis = (ravel(a), 0) if axis is None else (a, axis)
+    return shipped(name)(a, axis=axis, descending=descending, **options)
+
+
+def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:
+    """``numpy.take``: indices out of bounds are an error, or with `mode` wrapped or clipped."""
+    refuse_options("take", out=out)
+    if mode in ("wrap", "clip"):
+        size = math.prod(shape_of(a)) if axis is None else shape_of(a)[axis]
+        if not size:
+            raise ArgumentError(
+                f"take(mode={mode!r}) brings indices into an axis of {size} elements, where there are none"
+            )
+        places = array_of(indices)
+        if registry.kind(places.dtype, registry.asarray(unwrap(places))[1]) != "int":
+            places = standard.astype(places, dtype="int64")
+        indices = places % size if mode == "wrap" else shipped("clip")(places, min=0, max=size - 1)
+    elif mode != "raise":
+        raise ArgumentError(f"take: mode is 'raise', 'wrap' or 'clip'; it was given {mode!r}")
+    return shipped("take")(a, indices, axis=axis)
 
 
 def _running(name: str, a: Any, axis: int | None) -> Any:
@@ -151,8 +222,6 @@ _SIGNATURES = {
     "count_nonzero": "count_nonzero(a, axis, keepdims)",
     "cumulative_sum": "cumulative_sum(x, axis, dtype, out, include_initial)",
     "cumulative_prod": "cumulative_prod(x, axis, dtype, out, include_initial)",
-    "sort": "sort(a, axis, kind, order, stable, descending)",
-    "argsort": "argsort(a, axis, kind, order, stable, descending)",
     "searchsorted": "searchsorted(a, v, side, sorter)",
     "matrix_transpose": "matrix_transpose(x)",
     "moveaxis": "moveaxis(a, source, destination)",
@@ -168,7 +237,6 @@ _SIGNATURES = {
     "triu": "triu(m, k)",
     "diagonal": "diagonal(a, offset, axis1, axis2)",
     "trace": "trace(a, offset, axis1, axis2, dtype, out)",
-    "take": "take(a, indices, axis, out, mode)",
     "take_along_axis": "take_along_axis(arr, indices, axis)",
     "put_along_axis": "put_along_axis(arr, indices, values, axis)",
     "outer": "outer(a, b, out)",
@@ -222,7 +290,10 @@ def plain(option: Any) -> Any:
     return plain(option.tolist()) if hasattr(option, "tolist") and type(option) is not Value else option
 
 
-_WRITTEN = (stack, hstack, vstack, ravel, meshgrid, cumsum, cumprod, clip, round, where, norm, dot, inner, einsum)
+_WRITTEN = (
+    *(stack, hstack, vstack, ravel, meshgrid, cumsum, cumprod, clip, round, around, where, sort, argsort, take),
+    *(norm, dot, inner, einsum),
+)
 
 #: All of them, by NumPy's name.
 FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -44,7 +44,7 @@ def _linear_rule_x(g: Any, weight: Any) -> Any:
 
 def _linear_rule_weight(g: Any, x: Any) -> Any:
     if x.ndim != 2:
-        g, x = g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1])
+        g, x = fused._rows(g, np), fused._rows(x, np)
     return g.T @ (x.conj() if x.dtype.kind == "c" else x)
 
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import composite, linear, sample
+from autodiff.extend import ArgumentError, composite, linear, sample
 from autodiff_ops.indexing import scatter_add
 from autodiff_ops.manipulation import moveaxis
 from autodiff_ops.reduction import sum
 from autodiff_ops.shapes import normal_axes
 
 _MATRICES = [sample((3, 3)), sample((2, 4), k=1), sample((4, 3), k=-1), sample((2, 3, 2), k=0), sample((0, 2))]
+
+
+def _matrices(name: str, x: Any) -> Any:
+    """Return `x`, or refuse a vector, of which NumPy makes a matrix."""
+    if len(x.shape) < 2:
+        raise ArgumentError(f"{name} takes matrices; it was given an array of shape {tuple(x.shape)}")
+    return x
 
 
 def _tril_vjp(g: Any, k: int) -> Any:
@@ -23,7 +30,7 @@ def _tril_batching(x: Any, k: int) -> Any:
 
 @linear(transpose=_tril_vjp, samples=_MATRICES, batching=_tril_batching)
 def tril(xp: Any, x: Any, *, k: int = 0) -> Any:
-    """The elements of matrices on and below the `k`-th diagonal, 0 above.
+    """The elements of matrices, the last two axes, on and below the `k`-th diagonal, 0 above.
 
     Examples
     --------
@@ -33,7 +40,7 @@ def tril(xp: Any, x: Any, *, k: int = 0) -> Any:
     array([[1., 0.],
            [1., 1.]])
     """
-    return xp.tril(x, k=k)
+    return xp.tril(_matrices("tril", x), k=k)
 
 
 def _triu_vjp(g: Any, k: int) -> Any:
@@ -46,7 +53,7 @@ def _triu_batching(x: Any, k: int) -> Any:
 
 @linear(transpose=_triu_vjp, samples=_MATRICES, batching=_triu_batching)
 def triu(xp: Any, x: Any, *, k: int = 0) -> Any:
-    """The elements of matrices on and above the `k`-th diagonal, 0 below.
+    """The elements of matrices, the last two axes, on and above the `k`-th diagonal, 0 below.
 
     Examples
     --------
@@ -56,7 +63,7 @@ def triu(xp: Any, x: Any, *, k: int = 0) -> Any:
     array([[1., 1.],
            [0., 1.]])
     """
-    return xp.triu(x, k=k)
+    return xp.triu(_matrices("triu", x), k=k)
 
 
 def _on_diagonal(rows: int, columns: int, offset: int) -> slice:

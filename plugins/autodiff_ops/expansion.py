@@ -44,6 +44,7 @@ def _repeat_batching(x: Any, repeats: Any, axis: int | None) -> Any:
         sample((2, 3), repeats=(2, 0, 1), axis=1),
         sample((3,), repeats=(2,)),
         sample((0, 2), repeats=2, axis=0),
+        sample((0, 2), repeats=(), axis=0),
         sample((), repeats=3),
         Sample((Array((2,), kind="complex"),), {"repeats": 2}),
     ],
@@ -65,7 +66,7 @@ def repeat(xp: Any, x: Any, *, repeats: Any, axis: int | None = None) -> Any:
     """
     if isinstance(repeats, int):
         possible("repeat", (*x.shape, repeats))
-    return xp.repeat(x, repeats if isinstance(repeats, int) else xp.asarray(repeats), axis=axis)
+    return xp.repeat(x, repeats if isinstance(repeats, int) else xp.asarray(repeats, dtype=xp.int64), axis=axis)
 
 
 def _tile_shapes(shape: Any, repetitions: Any) -> tuple[list[int], list[int]]:
@@ -154,9 +155,21 @@ def _pad_jvp(t: Any, pad_width: Any) -> Any:
     return pad(t, pad_width=pad_width)
 
 
-def _pad_batching(x: Any, pad_width: Any, constant_values: float) -> Any:
-    widths = _widths(pad_width, len(x.shape) - 1)
-    return pad(x, pad_width=((0, 0), *widths), constant_values=constant_values)
+def _pad_batching(x: Any, pad_width: Any, constant_values: Any) -> Any:
+    ndim = len(x.shape) - 1
+    fills = _pairs(constant_values, ndim)
+    if fills is None:
+        return NotImplemented
+    return pad(x, pad_width=((0, 0), *_widths(pad_width, ndim)), constant_values=((0, 0), *fills))
+
+
+def _pairs(numbers: Any, ndim: int) -> list[tuple[Any, Any]] | None:
+    """Return two numbers for each axis, of one, of two, or of as many; None if there are not."""
+    single = not isinstance(numbers, tuple | list)
+    listed = [numbers] if single or not any(isinstance(n, tuple | list) for n in numbers) else list(numbers)
+    pairs = [(n[0], n[-1]) if isinstance(n, tuple | list) and n else (n, n) for n in listed]
+    pairs = pairs * ndim if len(pairs) == 1 else pairs
+    return pairs if len(pairs) == ndim else None
 
 
 @primitive(
@@ -165,6 +178,7 @@ def _pad_batching(x: Any, pad_width: Any, constant_values: float) -> Any:
     samples=[
         sample((3,), pad_width=1),
         sample((2, 3), pad_width=((1, 0), (0, 2)), constant_values=2.0),
+        sample((2, 3), pad_width=((1, 0), (0, 2)), constant_values=((1.0, 2.0), (3.0, 4.0))),
         sample((2, 3), pad_width=(1, 2)),
         sample((0, 2), pad_width=1),
         sample((), pad_width=1),
@@ -172,8 +186,8 @@ def _pad_batching(x: Any, pad_width: Any, constant_values: float) -> Any:
     ],
     batching=_pad_batching,
 )
-def pad(xp: Any, x: Any, *, pad_width: Any, constant_values: float = 0.0) -> Any:
-    """A margin of `constant_values` around `x`.
+def pad(xp: Any, x: Any, *, pad_width: Any, constant_values: Any = 0.0) -> Any:
+    """A margin of `constant_values` around `x`; the gradient of the margin is left out.
 
     Parameters
     ----------
@@ -181,13 +195,13 @@ def pad(xp: Any, x: Any, *, pad_width: Any, constant_values: float = 0.0) -> Any
         Any shape.
     pad_width : int, tuple of two ints, or tuple of such tuples
         Margins before and after: the same everywhere, the same for each axis, or for each axis its own.
-    constant_values : float
-        What the margin is filled with.
+    constant_values : number, tuple of two numbers, or tuple of such tuples
+        What the margins are filled with, in the same way. Where those of two axes meet, the later axis counts.
 
     Raises
     ------
     ArgumentError
-        `pad_width` does not fit the axes, or is negative.
+        `pad_width` or `constant_values` does not fit the axes, or a width is negative.
 
     Examples
     --------
@@ -199,7 +213,20 @@ def pad(xp: Any, x: Any, *, pad_width: Any, constant_values: float = 0.0) -> Any
     widths = _widths(pad_width, len(x.shape))
     shape = tuple(before + n + after for n, (before, after) in zip(x.shape, widths, strict=True))
     possible("pad", shape)
-    out = xp.full(shape, constant_values, dtype=x.dtype)
+    fills = _pairs(constant_values, len(shape))
+    if fills is None:
+        raise ArgumentError(
+            f"pad: constant_values is a number, a pair (before, after), or such a pair for each of the {len(shape)} axes; "
+            f"it was given {constant_values!r}"
+        )
+    if not isinstance(constant_values, tuple | list):
+        out = xp.full(shape, constant_values, dtype=x.dtype)
+    else:
+        out = xp.zeros(shape, dtype=x.dtype)
+        for axis, ((before, after), (first, last)) in enumerate(zip(widths, fills, strict=True)):
+            lead = (slice(None),) * axis
+            out[(*lead, slice(0, before), Ellipsis)] = first
+            out[(*lead, slice(shape[axis] - after, None), Ellipsis)] = last
     out[_inside(x.shape, pad_width)] = x
     return out
 

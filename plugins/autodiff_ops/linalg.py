@@ -6,13 +6,18 @@ from typing import Any
 
 from autodiff.extend import Array, Sample, primitive, sample
 from autodiff_ops.manipulation import matrix_transpose, reshape, squeeze
-from autodiff_ops.shapes import conj
+from autodiff_ops.shapes import conj, size_of
 
 
 def _swap(x: Any, xp: Any) -> Any:
     """Return x with its last two axes swapped."""
     n = len(x.shape)
     return xp.permute_dims(x, (*range(n - 2), n - 1, n - 2))
+
+
+def _rows(x: Any, xp: Any) -> Any:
+    """Return a stack of matrices as one; of rows without elements -1 would not tell how many there are."""
+    return xp.reshape(x, (size_of(x.shape[:-1]), x.shape[-1]))
 
 
 def _matmul_vjp_x1(g: Any, x1_shape: Any, x2: Any, xp: Any) -> Any:
@@ -33,11 +38,10 @@ def _matmul_vjp_x2(g: Any, x1: Any, x2_shape: Any, xp: Any) -> Any:
             return g * x1
         return xp.expand_dims(x1, axis=-1) * xp.expand_dims(g, axis=-2)
     if len(x2_shape) == 1:
-        rows = xp.reshape(x1, (-1, x1.shape[-1]))
-        return xp.matmul(xp.reshape(g, (-1,)), rows)
+        return xp.matmul(xp.reshape(g, (-1,)), _rows(x1, xp))
     if len(x2_shape) == 2 and len(x1.shape) > 2:
         # One product over all rows: a batch of products that are then summed would be as large as the batch.
-        x1, g = xp.reshape(x1, (-1, x1.shape[-1])), xp.reshape(g, (-1, g.shape[-1]))
+        x1, g = _rows(x1, xp), _rows(g, xp)
     return xp.matmul(_swap(x1, xp), g)
 
 
@@ -78,6 +82,8 @@ def _matmul_batching(x1: Any, x2: Any, batched: tuple[bool, ...]) -> Any:
         sample((3,), (5, 3, 4)),
         sample((2, 0), (0, 3)),
         sample((0, 3), (3, 2)),
+        sample((2, 1, 0), (0, 3)),
+        sample((2, 3, 0), (0,)),
         Sample((Array((2, 3), kind="complex"), Array((3, 2), kind="complex"))),
         Sample((Array((2, 3)), Array((3,), kind="complex"))),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 
 from autodiff.extend import ArgumentError, Array, Sample, primitive, sample
 from autodiff_ops.indexing import put_along_axis, take_along_axis
+from autodiff_ops.shapes import normal_axis
 
 _SAMPLES = [
     Sample((Array((5,), distinct=True),)),
@@ -42,7 +43,7 @@ def sort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False, stable: b
     >>> x.grad
     array([30., 10., 20.])
     """
-    y = xp.sort(x, axis=axis)
+    y = xp.sort(x, axis=normal_axis("sort", axis, len(x.shape)))
     return xp.flip(y, axis=axis) if descending else y
 
 
@@ -59,6 +60,7 @@ def argsort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False, stable
     >>> autodiff.ops.argsort(np.array([3.0, 1.0, 2.0]))
     array([1, 2, 0])
     """
+    axis = normal_axis("argsort", axis, len(x.shape))
     if not descending:
         return xp.argsort(x, axis=axis, stable=stable)
     # Turned round twice, which keeps the order of equal elements.

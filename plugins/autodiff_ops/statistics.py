@@ -304,6 +304,8 @@ def nanprod(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
 def nanvar(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Variance along `axis` of what is not NaN: ``sum(|x - mean(x)|^2) / (n - correction)`` of the n others.
 
+    Where n is not above the correction it is NaN.
+
     Half precision is summed in float32. The gradient of an element that is NaN is 0.
 
     Examples
@@ -321,7 +323,8 @@ def nanvar(x: Any, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
     apart = where(none, 0.0, where(none, 0.0, x) - nanmean(x, axis=axis, keepdims=True))
     squares = square(size(apart))
     count = sum(astype(logical_not(none), dtype=squares.dtype), axis=axis, keepdims=keepdims)
-    return sum(squares, axis=axis, keepdims=keepdims) / (count - correction)
+    freedom = count - correction
+    return sum(squares, axis=axis, keepdims=keepdims) / where(freedom > 0, freedom, math.nan)
 
 
 @composite(samples=[*_AXES, sample((5,), correction=1)])

@@ -74,7 +74,7 @@ _CASES: list[tuple[str, Any, type[Exception], list[str]]] = [
     ("numpy method", lambda: np.add.reduceat(V, [0]), AttributeError, ["numpy.add.reduceat"]),
     ("numpy out", lambda: np.add(V, V, out=np.ones((2, 3))), TypeError, ["numpy.add", "out"]),
     ("numpy where", lambda: np.sum(V, where=V.data > 1), TypeError, ["sum", "where"]),
-    ("numpy order", lambda: np.reshape(V, (3, 2), order="F"), ValueError, ["'F'", "'C'"]),
+    ("numpy order", lambda: np.reshape(V, (3, 2), order="K"), ValueError, ["'K'", "'C'"]),
 ]
 
 

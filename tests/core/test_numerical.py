@@ -130,6 +130,10 @@ def call_sum(f: Any, x: Any) -> float:
         lambda xp, x: xp.isneginf(x + np.array([0.0, np.inf, -np.inf, np.nan])),
         lambda xp, x: xp.modf(x * 1.3)[1],
         lambda xp, x: xp.divmod(x, 1.7)[0],
+        lambda xp, x: xp.where(x > 1.0),
+        lambda xp, x: xp.argsort(x, axis=None),
+        lambda xp, x: xp.average(x, axis=1, returned=True)[1],
+        lambda xp, x: xp.average(x, axis=1, weights=[1.0, 2.0, 3.0, 4.0], returned=True)[1],
         lambda xp, x: xp.bincount(np.array([3, 0, 3, 1])),
         lambda xp, x: xp.unique(x, return_index=True, return_inverse=True, return_counts=True)[1:],
         lambda xp, x: xp.nan_to_num(np.array([1, 2])),
@@ -146,6 +150,24 @@ def test_answers_without_a_gradient(call: Any) -> None:
     found, expected = call(anp, Value(A)), call(np, A)
     for y, right in zip(*([t if isinstance(t, tuple) else (t,) for t in (found, expected)]), strict=True):
         np.testing.assert_allclose(getattr(y, "data", y), right)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "uint32"])
+@pytest.mark.parametrize("name", ["copy", "fabs", "rint", "float_power", "angle"])
+def test_functions_of_truths_and_integers(name: str, dtype: str) -> None:
+    """Numbers are NumPy's; what is a floating-point number there is one here, of double precision."""
+    x = np.array([0, 1, 3]).astype(dtype)
+    arguments = (2,) if name == "float_power" else ()
+    wanted = getattr(np, name)(x, *arguments)
+    for found in (getattr(anp, name)(Value(x), *arguments), getattr(np, name)(Value(x), *arguments)):
+        assert (found.data.tolist(), found.dtype.kind) == (wanted.tolist(), wanted.dtype.kind)
+        assert found.dtype in (x.dtype, np.float64)
+
+
+def test_ufuncs_that_are_asked_about_arrays() -> None:
+    """numpy.gcd and numpy.lcm of a Value arrive, as every other function does."""
+    x = Value(np.array([4, 6]))
+    assert (np.gcd(x, 6).tolist(), np.lcm(4, x).tolist()) == ([2, 6], [4, 12])
 
 
 def test_edges_of_modf() -> None:

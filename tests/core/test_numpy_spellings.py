@@ -105,6 +105,8 @@ _CALLS: dict[str, Any] = {
         f"pad {m}": lambda xp, x, m=m: xp.pad(x, ((1, 3), (2, 5)), mode=m)
         for m in ("edge", "reflect", "symmetric", "wrap")
     },
+    "pad constants": lambda xp, x: xp.pad(x, ((1, 2), (0, 1)), constant_values=((1.0, 2.0), (3.0, 4.0))),
+    "pad two constants": lambda xp, x: xp.pad(x, 2, constant_values=[5, 6]),
     "pad one": lambda xp, x: xp.pad(x[:1], 2, mode="reflect"),
     "pad pair": lambda xp, x: xp.pad(x, (1, 0), mode="wrap"),
     "fmod": lambda xp, x: xp.fmod(x, -1.3),
@@ -114,6 +116,14 @@ _CALLS: dict[str, Any] = {
     "sinc": lambda xp, x: xp.sinc(x - 3.0),
     "logaddexp2": lambda xp, x: xp.logaddexp2(x, A.T[0, 0]),
     "float_power": lambda xp, x: xp.float_power(abs(x), 2.0),
+    "fabs": lambda xp, x: xp.fabs(x),
+    "quantile table": lambda xp, x: xp.quantile(x, np.array([[0.2, 0.5, 1.0], [0.0, 0.7, 0.9]]), axis=1),
+    "percentile table": lambda xp, x: xp.percentile(x, [[20, 50], [0, 70]]),
+    "average returned": lambda xp, x: xp.average(x, axis=0, weights=[1.0, 3.0], returned=True)[0],
+    "meshgrid sparse": lambda xp, x: xp.meshgrid(x[0], x[1], sparse=True),
+    "meshgrid sparse ij": lambda xp, x: xp.meshgrid(x[0], x[1], x[0], sparse=True, indexing="ij"),
+    "cov of one": lambda xp, x: xp.cov(x[:1]),
+    "vecmat of none": lambda xp, x: xp.sum(xp.vecmat(x[:, :0], x[:0])) + x,
     "heaviside": lambda xp, x: xp.heaviside(x - 3.0, 0.5),
     **{
         f"linalg.{f}": lambda xp, x, f=f: getattr(xp.linalg, f)(x[:, :2] if f != "pinv" else x)

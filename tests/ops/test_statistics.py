@@ -30,6 +30,17 @@ def test_nan_is_left_out_and_gets_no_gradient(name):
         np.testing.assert_allclose(v.grad[row][~np.isnan(HOLES[row])], alone)
 
 
+@pytest.mark.parametrize("name", ["nanvar", "nanstd"])
+@pytest.mark.parametrize("correction", [1, 2])
+def test_too_few_numbers_have_no_spread(name, correction):
+    """Where there are no more of them than the correction the result is NaN."""
+    rows = np.array([[1.0, NAN, NAN], [NAN, NAN, NAN], [1.0, 2.0, 4.0]])
+    op = ops[f"autodiff_ops.{name}"]
+    with np.errstate(invalid="ignore"):  # the mean of nothing but NaN
+        assert np.isnan(op(rows, axis=1, correction=correction)).tolist() == [True, True, False]
+        assert np.isnan(op(np.ones((0, 2)), axis=0, correction=correction)).all()
+
+
 @pytest.mark.parametrize("name", ["median", "quantile"])
 def test_nan_spreads(name):
     """A statistic of order has no place for it."""

@@ -318,7 +318,7 @@ def _angle_jvp(t: Any, x: Any, x_dtype: Any, xp: Any) -> Any:
 
 @elementwise(vjps=(_angle_vjp,), jvps=(_angle_jvp,), samples=[*unary(0.1, 2.0), *unary(-2.0, -0.1), *_COMPLEX_UNARY])
 def angle(xp: Any, x: Any) -> Any:
-    """Argument of a complex number, in ``[-pi, pi]``; of real numbers 0 or pi.
+    """Argument of a complex number, in ``[-pi, pi]``; of real numbers, integers included, 0 or pi.
 
     The gradient is ``g * 1j / conj(x)``, and 0 at 0, where there is no angle; for real numbers it is 0.
 
@@ -330,4 +330,6 @@ def angle(xp: Any, x: Any) -> Any:
     """
     if xp.isdtype(x.dtype, "complex floating"):
         return xp.atan2(xp.imag(x), xp.real(x))
+    if not xp.isdtype(x.dtype, "real floating"):
+        x = xp.astype(x, xp.float64)
     return xp.atan2(xp.zeros_like(x), x)

@@ -7,16 +7,16 @@ from typing import Any
 
 from autodiff.extend import Array, Sample, binary, composite, elementwise, unary
 from autodiff_ops.elementwise.comparison import isnan, maximum, minimum, where
-from autodiff_ops.elementwise.exponential import logaddexp
 from autodiff_ops.elementwise.trigonometric import sin
 from autodiff_ops.shapes import arrayed, require_real
 
 _DEGREE = math.pi / 180
+_LN2 = math.log(2)
 
 
 @elementwise(partials=(_DEGREE,), samples=unary())
 def deg2rad(xp: Any, x: Any) -> Any:
-    """Radians from degrees.
+    """Radians from degrees; the derivative is ``pi / 180``.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def deg2rad(xp: Any, x: Any) -> Any:
 
 @elementwise(partials=(1 / _DEGREE,), samples=unary())
 def rad2deg(xp: Any, x: Any) -> Any:
-    """Degrees from radians.
+    """Degrees from radians; the derivative is ``180 / pi``.
 
     Examples
     --------
@@ -66,6 +66,8 @@ def fmod(xp: Any, x1: Any, x2: Any) -> Any:
     -3.0
     """
     require_real("fmod", xp.result_type(x1, x2), xp)
+    if hasattr(xp, "fmod"):  # not in the array API standard
+        return xp.fmod(x1, x2)
     # Of positive numbers both remainders are one.
     rest = xp.remainder(abs(x1), abs(x2))
     return xp.where(x1 < 0, -rest, rest)
@@ -88,6 +90,8 @@ def heaviside(xp: Any, x1: Any, x2: Any) -> Any:
     array([0. , 0.5, 1. ])
     """
     require_real("heaviside", xp.result_type(x1, x2), xp)
+    if hasattr(xp, "heaviside"):  # not in the array API standard
+        return xp.heaviside(x1, x2)
     y = xp.where(x1 > 0, 1.0, xp.where(x1 == 0, x2, xp.where(x1 != x1, x1, 0.0)))
     return xp.astype(y, xp.result_type(x1, x2))
 
@@ -128,9 +132,25 @@ def _without_nan(x1: Any, x2: Any, extremum: Any) -> Any:
     return y
 
 
-@composite(samples=binary())
-def logaddexp2(x1: Any, x2: Any) -> Any:
-    """``log2(2**x1 + 2**x2)``, without overflow.
+def _logaddexp2_partial_x1(x1: Any, y: Any, xp: Any) -> Any:
+    # Of two -inf the sum is -inf: the gradient is 0, where the formula has -inf + inf.
+    return xp.exp((x1 - xp.where(y == -math.inf, 0.0, y)) * _LN2)
+
+
+def _logaddexp2_partial_x2(x2: Any, y: Any, xp: Any) -> Any:
+    return _logaddexp2_partial_x1(x2, y, xp)
+
+
+@elementwise(
+    partials=(_logaddexp2_partial_x1, _logaddexp2_partial_x2),
+    c=f"(x1 > x2 ? x1 : x2) + log1p(exp2(-fabs(x1 - x2))) * (T){1 / _LN2!r}",
+    c_partials=("exp2(x1 - y)", "exp2(x2 - y)"),
+    samples=binary(),
+)
+def logaddexp2(xp: Any, x1: Any, x2: Any) -> Any:
+    """``log2(2**x1 + 2**x2)``, without overflow, for real numbers.
+
+    The derivatives are the shares of the two, ``2**(x1 - y)`` and ``2**(x2 - y)``, and 0 where both are -inf.
 
     Examples
     --------
@@ -138,7 +158,9 @@ def logaddexp2(x1: Any, x2: Any) -> Any:
     >>> autodiff.ops.logaddexp2(3.0, 3.0).item()
     4.0
     """
-    return logaddexp(x1 * math.log(2), x2 * math.log(2)) * (1 / math.log(2))
+    if hasattr(xp, "logaddexp2"):  # not in the array API standard
+        return xp.logaddexp2(x1, x2)
+    return xp.logaddexp(x1 * _LN2, x2 * _LN2) * (1 / _LN2)
 
 
 @composite(samples=[*unary(0.1, 2.9), *unary(-2.9, -0.1)])

@@ -20,6 +20,8 @@ def test_fmod_is_numpys(by):
 
     np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
     np.testing.assert_allclose(actual, expected, rtol=1e-12)
+    whole = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(actual[whole]), np.signbit(expected[whole]))
 
 
 def test_fmod_of_integers_and_halves():
@@ -52,9 +54,26 @@ def test_heaviside_of_nan_is_nan():
     assert y.dtype == np.float32
 
 
+def test_heaviside_of_integers_is_a_fraction():
+    """Its value at 0 may be one."""
+    assert ops.heaviside(np.array([-2, 0, 2]), 0.5).tolist() == [0.0, 0.5, 1.0]
+    assert ops.heaviside(np.array([-2, 0, 2]), np.array([1])).dtype == np.float64
+
+
 def test_logaddexp2_does_not_overflow():
-    """The sum of equal powers is one more."""
+    """The sum of equal powers is one more, and of nothing but -inf nothing, with the gradient 0."""
     assert ops.logaddexp2(5000.0, 5000.0).item() == pytest.approx(5001.0)
+    x = Value(np.array([-np.inf, 0.0]))
+    y = ops.logaddexp2(x, -np.inf)
+    y.backward(np.ones(2))
+    assert (y.data.tolist(), x.grad.tolist()) == ([-np.inf, 0.0], [0.0, 1.0])
+
+
+def test_logaddexp2_keeps_the_digits_of_half_precision():
+    """It is rounded once, and not on the way to another base."""
+    x = np.linspace(-8, 8, 65).astype(np.float16)
+    y = ops.logaddexp2(x, x[::-1].copy())
+    np.testing.assert_array_equal(y, np.logaddexp2(x, x[::-1]))
 
 
 def test_fmax_and_fmin_beside_numbers_that_are_nan() -> None:
