@@ -30,7 +30,7 @@ ARROWS = {
     "standard": "handles",
     "holding": "graph",
     "refusals": "holding",
-    "arguments": "registry",
+    "arguments": "handles registry",
     "backend": "samples",
     "operators": "calls compiling handles standard",
     "registry": "backend",

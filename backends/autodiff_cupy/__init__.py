@@ -62,7 +62,7 @@ class CupyBackend(Backend):
             obj = np.asarray(obj)
             if obj.dtype.kind in "iu" and dtype is None:
                 obj = obj.astype(np.float64)
-        if getattr(obj, "dtype", None) is not None and obj.dtype.kind not in _KINDS:
+        if getattr(obj, "dtype", None) is not None and (obj.dtype.kind not in _KINDS or obj.dtype.char in "gG"):
             raise ArgumentTypeError(f"CuPy has no arrays of dtype {obj.dtype}; expected numbers")
         if device is None and isinstance(obj, self.xp.ndarray):
             with obj.device:  # on the current device it would be a copy there
@@ -101,13 +101,13 @@ class CupyBackend(Backend):
             return None
         from autodiff_cupy import devices, expressions, kernels
 
+        generic = partial(op.function, self.xp) if op.takes_xp else getattr(self.xp, op.name, None)
         if op.id in kernels.FUSED:
-            found: Any = partial(kernels.FUSED[op.id], partial(op.function, self.xp))
+            found: Any = partial(kernels.FUSED[op.id], generic)
         else:
             found = kernels.KERNELS.get(op.id) or expressions.forward_kernel(op)
         if devices.count() == 1:
             return found  # type: ignore[no-any-return]  # kernels are Any
-        generic = partial(op.function, self.xp) if op.takes_xp else getattr(self.xp, op.name, None)
         kernel = found or generic
         return None if kernel is None else devices.on_its_device(op, kernel)
 

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 import cupy
+import numpy as np
 
 from autodiff_cupy import fused, linalg, steps
 from autodiff_cupy.determinism import is_deterministic
@@ -74,6 +75,44 @@ def _on_device(index: Any) -> Any:
     return tuple(cupy.asarray(i) if _is_list(i) else i for i in index)
 
 
+def _check(shape: Any, index: Any) -> None:
+    """Refuse places that are not there where that costs nothing: in what the host knows. CuPy wraps them round.
+
+    Raises
+    ------
+    IndexError
+        A list or an array of NumPy names a place beyond the end of its axis.
+    """
+    axis = 0
+    for position, i in enumerate(index):
+        if i is Ellipsis:
+            axis = len(shape) - sum(map(_axes, index[position + 1 :]))
+        elif _is_list(i):
+            places = np.asarray(i)
+            size = shape[axis] if axis < len(shape) else 0
+            if places.dtype.kind in "iu" and places.size and not -size <= places.min() <= places.max() < size:
+                wrong = places.max() if places.max() >= size else places.min()
+                raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {size}")
+            axis += _axes(i)
+        else:
+            axis += _axes(i)
+
+
+def _axes(i: Any) -> int:
+    """Return how many axes of an array a part of an index stands for."""
+    if i is None or i is Ellipsis:
+        return 0
+    if not (_is_list(i) or isinstance(i, cupy.ndarray)):
+        return 1
+    array = i if hasattr(i, "dtype") else np.asarray(i)
+    return int(array.ndim) if array.dtype == bool else 1
+
+
+def _getitem(x: Any, *, index: Any) -> Any:
+    _check(x.shape, index)
+    return x[index]
+
+
 def _places(shape: Any, index: Any) -> Any:
     """Return the number of each element that `index` names in an array of `shape`."""
     return cupy.arange(prod(shape), dtype=cupy.int64).reshape(shape)[index]
@@ -129,6 +168,7 @@ def _setitem(x: Any, value: Any, *, index: Any) -> Any:
 
     Where several threads write to one place any of them may win. All write the same here: the last value.
     """
+    _check(x.shape, index)
     out = cupy.array(x, order="C")
     if not _repeats(index):
         out[_on_device(index)] = value
@@ -146,6 +186,16 @@ def _last_write(x: Any, *, index: Any) -> Any:
     return turn == last
 
 
+# ---- arithmetic ---------------------------------------------------------------------------------------------------
+
+
+def _pow(generic: Kernel, x1: Any, x2: Any) -> Any:
+    """Refuse what NumPy refuses, if the host knows the exponent: CuPy returns 0."""
+    if type(x2) is int and x2 < 0 and x1.dtype.kind in "iu":
+        raise ValueError("Integers to negative integer powers are not allowed.")
+    return generic(x1, x2)
+
+
 # ---- the table ----------------------------------------------------------------------------------------------------
 
 KERNELS: dict[str, Kernel] = {
@@ -154,6 +204,7 @@ KERNELS: dict[str, Kernel] = {
     "autodiff_ops.count_nonzero": _count_nonzero,
     "autodiff_ops.argsort": _argsort,
     "autodiff_ops.meshgrid": _meshgrid,
+    "autodiff_ops.getitem": _getitem,
     "autodiff_ops.scatter_add": _scatter_add,
     "autodiff_ops.setitem": _setitem,
     "autodiff_ops.last_write": _last_write,
@@ -161,6 +212,7 @@ KERNELS: dict[str, Kernel] = {
 
 #: Kernels whose first argument is the generic kernel.
 FUSED: dict[str, Kernel] = {
+    "autodiff_ops.pow": _pow,
     "autodiff_activations.gelu": fused.gelu,
     "autodiff_activations.softmax": fused.softmax,
     "autodiff_activations.log_softmax": fused.log_softmax,

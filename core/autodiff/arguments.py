@@ -6,9 +6,10 @@ import operator
 from typing import Any
 
 from autodiff.errors import ArgumentTypeError, AutodiffError, shown
+from autodiff.handles import Handle
 from autodiff.registry import registry
 
-__all__ = ["admit", "convert", "is_index"]
+__all__ = ["admit", "bring_numbers", "convert", "is_index"]
 
 
 def admit(op: Any, x: Any) -> Any:
@@ -20,6 +21,26 @@ def admit(op: Any, x: Any) -> Any:
             f"boolean. Convert it first, x.astype(float)."
         )
     return x
+
+
+def bring_numbers(args: Any, xs: list[Any]) -> list[Any]:
+    """Return raw arguments with the scalars of one library, NumPy's, as arrays of the other one that they meet.
+
+    They are numbers that a host hands to a device like Python's own, but keep their dtype. What is in a Value stays
+    where it is: its gradient would have to come back.
+    """
+    owners = [registry.backend_of(type(x)) for x in xs]
+    like = next((x for x, own in zip(xs, owners, strict=True) if own and type(x) not in own.scalar_types), None)
+    if like is None:
+        return xs
+    own: Any = registry.backend_of(type(like))
+    home = own.base or own
+    return [
+        home.beside(home.asarray(x), like)
+        if theirs and type(x) in theirs.scalar_types and theirs is not home and not isinstance(arg, Handle)
+        else x
+        for arg, x, theirs in zip(args, xs, owners, strict=True)
+    ]
 
 
 def convert(op: Any, i: int, x: Any, backend: Any) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
-from autodiff.arguments import admit, convert
+from autodiff.arguments import admit, bring_numbers, convert
 from autodiff.batch_rules import in_batch
 from autodiff.calls import binary, unary
 from autodiff.coverage import row
@@ -133,7 +133,7 @@ class Op(Callee):
                 edges.append(None)
         kernel = self._kernels.get(self._key(xs))
         if kernel is None:
-            kernel, xs = self._find_kernel(xs)
+            kernel, xs = self._find_kernel(bring_numbers(args, xs))
         try:
             y = kernel(*xs, **attrs)
         except Exception as exc:

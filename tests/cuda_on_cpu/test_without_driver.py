@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -150,3 +151,11 @@ def test_nvrtc_refuses_a_broken_kernel(tmp_path):
         (folder / f"{value}-{tmp_path.name}.json").write_text(json.dumps(kernel))
         code, text = run("-m", "cuda_on_cpu.nvrtc", str(folder), "90")
         assert (expected, f"{expected} refused" in text) == (code, True), text
+
+
+def test_every_difference_has_a_test_that_exists():
+    """The table of differences names tests, and none that is gone."""
+    named = set(re.findall(r"`(test_\w+)`", (TESTS / "cupy_backend" / "README.md").read_text()))
+    sources = [p.read_text() for folder in ("cupy_backend", "cuda_on_cpu") for p in (TESTS / folder).glob("test_*.py")]
+    assert len(named) > 30
+    assert named - set(re.findall(r"^def (test_\w+)", "\n".join(sources), re.MULTILINE)) == set()

@@ -6,6 +6,7 @@ import gc
 import operator
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,13 @@ import pytest
 import autodiff
 import autodiff.numpy as anp
 from autodiff import Value, grad, hessian, jvp, ops
-from autodiff.errors import ArgumentError, ArgumentTypeError, BackendMismatchError, GradientTypeError
+from autodiff.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendMismatchError,
+    GradientTypeError,
+    IndexingError,
+)
 
 
 def test_importing_autodiff_imports_no_cupy():
@@ -341,3 +348,130 @@ def test_arrays_of_others_come_in_without_a_copy(cupy):
         assert (type(x.data), x.data.data.ptr) == (cupy.ndarray, a.data.ptr)
         (x * x).sum().backward()
         assert x.grad.tolist() == [0.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_of_numpy_are_numbers(cupy, counted, dtype):
+    """``x * np.float64(2)`` works as with CuPy's arrays, on both sides, with NumPy's dtypes, and copies nothing."""
+    numbers = np.array([1.0, 2.0, 3.0], dtype)
+    x, n = Value(cupy.asarray(numbers)), Value(numbers)
+    for apply in (
+        lambda v: v * np.float64(2),
+        lambda v: np.float32(2) * v,
+        lambda v: ops.where(v.data > 1, v, np.float64(0)),
+        lambda v: v ** np.int64(2),
+        lambda v: np.sqrt(2) + v,
+    ):
+        y, expected = apply(x), apply(n)
+        assert (type(y.data), y.dtype) == (cupy.ndarray, expected.dtype)
+        assert y.numpy().tolist() == pytest.approx(expected.numpy().tolist())
+    y.sum().backward()
+    assert (x.grad.tolist(), x.grad.dtype) == ([1.0] * 3, dtype)
+    with counted() as counts:
+        x * np.float64(2)
+    assert (counts["h2d"], counts["d2h"], counts["syncs"]) == (0, 0, 0)
+    with pytest.raises(BackendMismatchError):  # a Value's gradient would have to come back
+        x * Value(2.0)
+
+
+def test_a_number_of_numpy_goes_where_the_array_is(cupy):
+    """On the second device it is no mixture of devices."""
+    if cupy.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("needs two devices")
+    x = Value(cupy.ones(3)).to("cupy:1")
+    assert (x * np.float64(2)).device == "1"
+
+
+def test_zero_dimensional_arrays_are_no_weak_numbers(cupy):
+    """A sum in float64 widens float32, as in NumPy, although both are of shape ()."""
+    x = Value(cupy.ones(3, "float32"))
+    y = x * Value(cupy.ones(3)).sum()
+    y.sum().backward()
+    assert (y.dtype, x.grad.dtype) == ("float64", "float32")
+
+
+@pytest.mark.parametrize("index", [[0, 5], np.array([0, -4]), (np.array([[2], [3]]),), (..., [3]), (None, [3, 0])])
+def test_places_that_the_host_knows_are_checked(cupy, index):
+    """CuPy wraps an index round that is out of range; in a list, or an array of NumPy, that is seen without waiting."""
+    x = Value(cupy.asarray([1.0, 2.0, 3.0]))
+    with pytest.raises(IndexingError, match="out of bounds for axis 0 with size 3"):
+        x[index]
+    y = x + 0
+    with pytest.raises(IndexingError, match="out of bounds"):
+        y[index] = 1.0
+
+
+def test_places_in_several_axes_are_checked_in_their_own(cupy):
+    """An ellipsis, a mask and a new axis stand for as many axes as they do."""
+    x = Value(cupy.zeros((2, 3, 5)))
+    for index in (([1], [2]), (..., [4]), (slice(None), None, [2]), (np.ones((2, 3), bool), [4] * 6)):
+        assert x[index].shape == np.zeros((2, 3, 5))[index].shape
+    for index in (([2], [2]), (..., [5]), (slice(None), None, [3]), (np.ones((2, 3), bool), [5] * 6)):
+        with pytest.raises(IndexingError):
+            x[index]
+
+
+def test_places_that_the_device_knows_wrap_round(cupy, counted):
+    """To check them the host would have to wait: what the documentation says of it stays true."""
+    x = Value(cupy.asarray([1.0, 2.0, 3.0]))
+    places = cupy.asarray([0, 5])
+    x[places]
+    with counted() as counts:
+        y = x[places]
+    assert (y.data.tolist(), counts["syncs"]) == ([1.0, 3.0], 0)
+    with pytest.raises(IndexingError):
+        x[5]
+
+
+def test_host_arrays_are_not_written_into_the_device(cupy):
+    """CuPy's own error is about filling; ours says how to move them."""
+    x = Value(cupy.ones(3)) + 0
+    with pytest.raises(BackendMismatchError, match=r"\.to\("):
+        x[:] = np.ones(3)
+    x[0] = np.float64(3)
+    assert x.data.tolist() == [3.0, 1.0, 1.0]
+
+
+def test_a_negative_power_of_integers_is_refused(cupy):
+    """NumPy refuses it; CuPy returns 0."""
+    with pytest.raises(ValueError, match="negative integer powers"):
+        ops.pow(cupy.asarray([1, 2]), -1)
+    assert ops.pow(cupy.asarray([1, 2]), 2).tolist() == [1, 4]
+    assert ops.pow(cupy.asarray([1.0, 2.0]), -1).tolist() == [1.0, 0.5]
+
+
+@pytest.mark.parametrize("array", [np.array([None]), np.ones(2, np.longdouble), np.array(["2020"], "datetime64[Y]")])
+def test_dtypes_that_the_device_lacks(cupy, array):
+    """Objects, long doubles and dates are refused with our error."""
+    with pytest.raises(ArgumentTypeError, match=str(array.dtype).partition("[")[0]):
+        Value(array, backend="cupy")
+
+
+@pytest.mark.parametrize(
+    "lay", [lambda a: a.T, lambda a: a[::-1], lambda a: a[:, ::2], lambda a: a[:1].repeat(3, 0)[:, None, :]]
+)
+@pytest.mark.parametrize(
+    "name", ["relu", "tanh", "gelu", "softmax", "log_softmax", "layer_norm", "sum", "cumulative_sum"]
+)
+def test_the_layout_of_an_array_changes_nothing(cupy, name, lay):
+    """CuPy's results are not laid out as NumPy's; transposed and strided arrays give the same numbers."""
+    numbers = np.random.default_rng(0).standard_normal((4, 6))
+    options = {"axis": 0} if name.startswith(("cumulative", "sum")) else {}
+    results = []
+    for xp in (np, cupy):
+        x = Value(lay(xp.asarray(numbers)))
+        more = [Value(xp.ones(x.shape[-1])), Value(xp.zeros(x.shape[-1]))] if name == "layer_norm" else []
+        y = getattr(ops, name)(x, *more, **options)
+        (y * y * xp.asarray(np.arange(float(y.size)).reshape(y.shape))).sum().backward()
+        results.append((y.numpy(), x.grad if xp is np else x.grad.get()))
+    for expected, actual in zip(*results, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_nothing_of_cudnn_is_used():
+    """CuPy 14 has none."""
+    import autodiff_cupy
+
+    sources = [p.read_text().lower() for p in Path(autodiff_cupy.__file__).parent.glob("*.py")]
+    assert len(sources) > 5
+    assert not any("cudnn" in source for source in sources)
