@@ -16,7 +16,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 #: What every call of an op and every step of a backward pass goes through; `docs/design.md` says what stays out.
-MODULES = ("backward", "calls", "graph", "handles", "operators", "rule")
+MODULES = ("backward", "calls", "graph", "handles", "operators", "rule", "slots")
 
 _SETUP = """
 import sys

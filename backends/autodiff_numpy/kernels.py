@@ -111,7 +111,7 @@ ARRAY_KERNELS: dict[str, Kernel] = {
     # Methods: NumPy's functions of these names are Python code, which takes longer than the work.
     "autodiff_ops.getitem": lambda x, *, index: x[index],
     "autodiff_ops.permute_dims": lambda x, *, axes: x.transpose(tuple(axes)),
-    "autodiff_ops.reshape": lambda x, *, shape: x.reshape(shape if isinstance(shape, tuple | list) else (shape,)),
+    "autodiff_ops.reshape": lambda x, *, shape: x.reshape(shape if isinstance(shape, (tuple, list)) else (shape,)),
     **{f"autodiff_ops.{f.__name__}": _of_elements(f) for f in (np.tanh, np.exp, np.log, np.sin, np.cos)},
     **activations.KERNELS,
     **reductions.KERNELS,

@@ -256,11 +256,12 @@ class Composite(Callee):
     residuals: tuple[str, ...] = ()
     differentiable = True
     replaces = False
+    _short = False
 
     def __init__(
         self, function: Function, samples: Sequence[Any], reference: Any, unsupported: Sequence[Any], method: bool
     ) -> None:
-        self._quick = {}  # hence always called in full
+        self._count, self._defaults, self._quick, self._known = -1, {}, {}, {}  # hence always called in full
         self.function = function
         self.module, self.plugin, self.name, self.id = names_of(function)
         self.takes_xp, self.inputs, self.variadic, self.attrs = parameters_of(function)
@@ -276,6 +277,9 @@ class Composite(Callee):
         functools.update_wrapper(self, function)
 
     def __call__(self, /, *args: Any, **attrs: Any) -> Any:
+        return self._full(args, attrs)
+
+    def _full(self, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         try:
             return self.function(*args, **attrs)
         except Exception as exc:

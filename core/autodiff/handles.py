@@ -1,7 +1,7 @@
 """What every call of an op touches of a `Value` and of an `Op`: the slots, without the names that users see.
 
 - `Handle`: the base of `Value`, its only subclass; `wrap` makes one, `unwrap` looks into one.
-- `Callee`: the base of whatever can be called like an op.
+- `Callee`: the base of whatever can be called like an op; `REQUIRED` stands for the default that an attribute lacks.
 
 They are classes of their own because a compiled core makes C structs of them, while `Value` and `Op` stay Python
 classes: these have weak references, and names that are looked up when they are asked for.
@@ -14,7 +14,10 @@ from typing import Any
 
 from autodiff.compiling import mypyc_attr
 
-__all__ = ["Callee", "Handle", "make_values_of", "unwrap", "wrap"]
+__all__ = ["REQUIRED", "Callee", "Handle", "make_values_of", "unwrap", "wrap"]
+
+#: The default of an attribute that has none.
+REQUIRED: Any = object()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -30,15 +33,34 @@ class Handle:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Callee:
-    """What the short paths look up: kernels by type of array, plans by which inputs need a gradient.
+    """What the short paths look up of an op.
 
-    Both are empty in what must be called in full.
+    They find a kernel only if they may call it. There is none in what must be called in full, by ``_full(args, attrs)``.
+
+    Attributes
+    ----------
+    _count : int
+        How many arrays it takes; -1 for any number.
+    _defaults : dict
+        Its attributes, with `REQUIRED` for those without a default.
+    _quick : dict
+        Kernels by types of arrays, see `Op._key`, of an op without attributes of at most two inputs.
+    _short_plans : list
+        Its plans whose nodes take all the edges that there are, by the inputs that need a gradient, as bits.
+    _known : dict
+        Kernels of any op.
+    _known_plans : dict
+        Plans of any op, by the same bits with one more above the last input.
     """
 
-    __slots__ = ("_quick", "_short_plans")
+    __slots__ = ("_count", "_defaults", "_known", "_known_plans", "_quick", "_short_plans")
 
+    _count: int
+    _defaults: dict[str, Any]
     _quick: dict[Any, Any]
     _short_plans: list[Any]
+    _known: dict[Any, Any]
+    _known_plans: dict[int, Any]
 
 
 #: Makes an empty `Value`.

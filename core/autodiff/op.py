@@ -1,7 +1,7 @@
 """`Op`: one operation, its kernel and its rules; calling it runs the kernel and records a `Node`.
 
-`Op.__call__` serves every call. Those of one or two arrays without attributes, operators above all, it leaves to
-the short paths of `calls` as soon as it has found the kernel.
+`Op._full` serves every call. It finds kernel and plan, and leaves both where the short paths of `calls` look for them
+the next time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from autodiff.arguments import admit, bring_numbers, convert
 from autodiff.batch_rules import in_batch
-from autodiff.calls import binary, unary
+from autodiff.calls import binary, call, unary
 from autodiff.coverage import row
 from autodiff.debugging import remember
 from autodiff.errors import (
@@ -26,7 +26,7 @@ from autodiff.errors import (
     shown,
 )
 from autodiff.graph import make_node
-from autodiff.handles import Callee, unwrap, wrap
+from autodiff.handles import REQUIRED, Callee, wrap
 from autodiff.hooks import remember_stream
 from autodiff.modes import DEBUG, FORWARD, NO_GRAD, REPLAY, mode
 from autodiff.refusals import refuse
@@ -35,9 +35,6 @@ from autodiff.rule import MISSING, SEVERAL, Plan, select
 from autodiff.value import Value
 
 __all__ = ["REQUIRED", "Op"]
-
-#: The default of an attribute that has none.
-REQUIRED: Any = object()
 
 _DIFFERENTIABLE = frozenset({"float", "complex"})
 
@@ -93,26 +90,23 @@ class Op(Callee):
         self.batching_names_batched: bool
         self.__dict__.update(fields)
         self.own_kernels: dict[str, Callable[..., Any]] = {}
-        self._kernels: dict[Any, Any] = {}
         self.own_vjp_kernels: dict[str, Any] = {}
         self.replaces = False  # whether it took its id from another op
-        self._plans: dict[tuple[int, int, bool], Plan] = {}
-        self._short_plans = [None] * 4
-        # An op of at most two inputs and no attributes: called through the short paths.
+        self._count = len(self.inputs) if self.variadic is None else -1
+        self._defaults = self.attrs
+        # At most two inputs, and no attributes: called through the shortest paths.
         self._short = not (self.attrs or self.residuals or self.variadic or self.joint_vjp) and len(self.inputs) < 3
-        # What the short paths look up; empty for other ops, so that these find nothing there.
-        self._quick = {}
+        self.forget_kernels()
 
     # ---- calling ----------------------------------------------------------------------------------------
 
     def __call__(self, /, *args: Any, **attrs: Any) -> Any:
-        if not attrs and self._short and len(args) == len(self.inputs):
-            # The short paths come back here only for what they do not know yet.
-            if len(args) == 2:
-                if self._key([unwrap(a) for a in args]) in self._quick:
-                    return binary(self, *args)
-            elif type(args[0]) is Value and type(args[0]._array) in self._quick:
-                return unary(self, args[0])
+        if attrs or not self._short or len(args) != self._count:
+            return call(self, args, attrs)
+        return unary(self, args[0]) if self._count == 1 else binary(self, args[0], args[1])
+
+    def _full(self, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """Apply where the short paths do not know how, and let them know if they may the next time."""
         if len(args) != len(self.inputs) and (self.variadic is None or len(args) < len(self.inputs)):
             raise ArgumentTypeError(
                 f"{self.id!r} takes {len(self.inputs)} arrays by position, {self.signature}; it was given {len(args)}. "
@@ -120,17 +114,9 @@ class Op(Callee):
             )
         if self.attrs or attrs:
             attrs = self._bind(attrs)
-        xs: list[Any] = []
-        edges: list[Any] = []
-        raw = True
-        for a in args:
-            if type(a) is Value:
-                xs.append(a._array)
-                edges.append(a._edge)
-                raw = False
-            else:
-                xs.append(admit(self, a))
-                edges.append(None)
+        xs = [a._array if type(a) is Value else admit(self, a) for a in args]
+        # In this order: see `forget_kernels`.
+        tables = self._quick, self._known
         kernel = self._kernels.get(self._key(xs))
         if kernel is None:
             kernel, xs = self._find_kernel(bring_numbers(args, xs))
@@ -138,13 +124,12 @@ class Op(Callee):
             y = kernel(*xs, **attrs)
         except Exception as exc:
             refuse(self, exc, xs, attrs, args)
-        if self._short:
-            self._learn(xs, kernel, y)
+        self._learn(tables, xs, kernel, y)
         residuals: tuple[Any, ...] = ()
         if self.residuals:
             y, *rest = y
             residuals = tuple(rest)
-        return y if raw else self._record(xs, edges, y, residuals, attrs)
+        return self._record(args, xs, y, residuals, attrs) if any(type(a) is Value for a in args) else y
 
     def apply(self, *xs: Any, **attrs: Any) -> Any:
         """Return what the kernel returns for raw arrays, residuals included; nothing is recorded."""
@@ -161,7 +146,7 @@ class Op(Callee):
     def method_call(self, value: Value, /, *args: Any, **attrs: Any) -> Any:
         """Apply as a method of `value`: attributes may be given by position, in the order of the signature."""
         if not args and not attrs:
-            return unary(self, value)  # which comes back for what is more
+            return unary(self, value) if self._short else call(self, (value,), {})
         others = len(self.inputs) - 1
         names = [*self.attrs][: len(args) - others] if len(args) > others else []
         if len(args) > others + len(names):
@@ -171,8 +156,9 @@ class Op(Callee):
             raise ArgumentTypeError(f"Value.{self.name} was given {min(twice)!r} twice; it takes {self.signature}")
         return self(value, *args[:others], **dict(zip(names, args[others:], strict=True)), **attrs)
 
-    def _record(self, xs: Any, edges: Any, y: Any, residuals: Any, attrs: dict[str, Any]) -> Any:
+    def _record(self, args: Any, xs: Any, y: Any, residuals: Any, attrs: dict[str, Any]) -> Any:
         """Hand out the result of the kernel as Values, and leave a node behind if a gradient is to flow."""
+        edges = [a._edge if type(a) is Value else None for a in args]
         if type(y) is tuple or type(y) is list:
             return self._record_several(xs, edges, y, residuals, attrs)
         backend = registry.backend_of(type(y))
@@ -184,9 +170,7 @@ class Op(Callee):
         if backend.base is not None:
             plan = in_batch(plan)
         saved = plan.collect(xs, y, residuals, attrs)
-        if len(plan.wrt) != len(edges):
-            edges = [edges[i] for i in plan.wrt]
-        node = make_node(plan, tuple(edges), saved, y.shape, y.dtype, type(y))
+        node = make_node(plan, tuple([edges[i] for i in plan.wrt]), saved, y.shape, y.dtype, type(y))
         if backend.has_streams:
             remember_stream(node, backend.stream(y))
         if mode() & DEBUG:
@@ -225,13 +209,14 @@ class Op(Callee):
                     mask |= 1 << i
         if mask == 0:
             return None
-        forward = bits & FORWARD != 0
-        plan = self._plans.get((mask, len(edges), forward)) or self._plan(mask, len(edges), forward)
+        plan = self._plan(mask, len(edges), bits & FORWARD != 0)
         return plan if plan.wrt else None
 
     def _plan(self, mask: int, count: int, forward: bool = False) -> Plan:
-        key = (mask, count, forward)
-        plan = self._plans.get(key)
+        # In this order: see `forget_kernels`.
+        short, known, plans = self._short_plans, self._known_plans, self._plans
+        key = mask, count, forward
+        plan: Plan | None = plans.get(key)
         if plan is None:
             if self.joint_vjp is None:
                 for i, rule in enumerate(self.vjps):
@@ -240,10 +225,12 @@ class Op(Callee):
                             f"{self.id!r} has no gradient rule for {self.inputs[i]!r}, which needs a gradient. "
                             f"Detach that argument, or declare a rule (None says that it is not differentiable). {row(self)}"
                         )
-            plan = self._plans[key] = Plan(self, mask, count, forward)
+            plan = plans[key] = Plan(self, mask, count, forward)
             # The short paths give a node all the edges that there are.
-            if self._short and not forward and len(plan.wrt) == mask.bit_count():
-                self._short_plans[mask] = plan
+            if not forward and len(plan.wrt) == mask.bit_count():
+                known[mask | 1 << count] = plan
+                if self._short:
+                    short[mask] = plan
         return plan
 
     def _bind(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -301,10 +288,16 @@ class Op(Callee):
         return declare
 
     def forget_kernels(self) -> None:
-        """Look kernels up again: the registry has changed."""
-        self._kernels.clear()
-        self._quick.clear()
-        self._plans.clear()
+        """Look kernels and rules up again: the registry has changed.
+
+        The tables are replaced, not cleared. Whoever looks something up at this moment, in another thread, has taken
+        hold of a table before asking the registry, and writes what may be out of date into the old one. He takes
+        those that depend on another one first, and they are replaced last.
+        """
+        self._kernels: dict[Any, Any] = {}
+        self._quick, self._known = {}, {}
+        self._plans: dict[tuple[int, int, bool], Plan] = {}
+        self._known_plans = {}
         self._short_plans = [None] * 4
 
     def kernel_on(self, backend: Any, array_type: type) -> Any:
@@ -357,14 +350,15 @@ class Op(Callee):
         >>> add(np.ones(2), np.ones(2))
         array([2., 2.])
         """
-        kernel = self._kernels.get(array_type)
+        kernels = self._kernels  # before the kernel is looked for: see `forget_kernels`
+        kernel = kernels.get(array_type)
         if kernel is None:
             backend = registry.backend_of(array_type)
             if backend is None:
                 raise ArgumentTypeError(
                     f"{self.id!r} has no kernel for {shown(array_type)}: no backend has such arrays"
                 )
-            kernel = self._kernels[array_type] = self.kernel_on(backend, array_type)
+            kernel = kernels[array_type] = self.kernel_on(backend, array_type)
         return kernel
 
     def kernel_origins(self) -> str:
@@ -386,17 +380,15 @@ class Op(Callee):
         return ", ".join(rows) or "none"
 
     def _key(self, xs: list[Any]) -> Any:
-        """Return what a kernel is cached under: one type if all have it, else the types."""
-        if len(xs) == 1:
-            return type(xs[0])
-        types = tuple(map(type, xs)) if self.variadic is None else frozenset(map(type, xs))
-        if len(types) == 2 and self.variadic is None:
-            t1, t2 = types
-            return t1 if t1 is t2 else types
-        return next(iter(types)) if len(types) == 1 else types
+        """Return what a kernel is cached under: the types of arrays, as the short paths look for it."""
+        if self.variadic is not None:
+            return frozenset(map(type, xs))
+        types = tuple(map(type, xs))
+        return types[0] if len(types) == 1 or (self._short and types[0] is types[1]) else types
 
     def _find_kernel(self, xs: list[Any]) -> tuple[Any, list[Any]]:
         """Return the kernel and the arrays for it, lists and foreign arrays converted."""
+        kernels = self._kernels  # before the kernel is looked for: see `forget_kernels`
         if not xs and self.variadic:
             raise ArgumentError(f"{self.id!r} needs at least one array: its signature is {self.signature}.")
         known = [x for x in xs if type(x) in PYTHON_SCALARS or registry.backend_of(type(x)) is not None]
@@ -415,18 +407,22 @@ class Op(Callee):
             xs = [backend.asarray(x) if type(x) is complex else x for x in xs]
             converted = True
         if not converted and types:
-            self._kernels[self._key(xs)] = kernel
+            kernels[self._key(xs)] = kernel
         return kernel, xs
 
-    def _learn(self, xs: list[Any], kernel: Any, y: Any) -> None:
+    def _learn(self, tables: tuple[dict[Any, Any], ...], xs: list[Any], kernel: Any, y: Any) -> None:
         """Let the short paths call this kernel for arrays of these types, if it gives them one array to record."""
         backend = registry.backend_of(type(y))
         key = self._key(xs)
         if key not in self._kernels or backend is None or backend.base is not None or backend.has_streams:
             return
-        if not self.differentiable or registry.kind(y.dtype, backend) in ("float", "complex"):
-            # Not `kernel`: another thread may have registered a better one since this call found it.
-            self._quick[key] = self._kernels.get(key, kernel)
+        if self.residuals or "generator" in self.attrs:
+            return
+        quick, known = tables
+        known[key] = kernel
+        # `unary` and `binary` do not ask whether the result can have a gradient.
+        if self._short and (not self.differentiable or registry.kind(y.dtype, backend) in _DIFFERENTIABLE):
+            quick[key] = kernel
 
     def _refuse_result(self, *outputs: Any) -> NoReturn:
         told = f"{shown(outputs[0])} of type {type(outputs[0]).__name__}" if outputs else "no output"

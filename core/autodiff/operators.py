@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.calls import binary, unary
+from autodiff.calls import binary, call, unary
 from autodiff.compiling import mypyc_attr
 from autodiff.errors import ArgumentTypeError, BackendMismatchError, shown
 from autodiff.handles import Handle
@@ -91,17 +91,18 @@ class Operators(Handle):  # noqa: PLW1641  # Value has the hash: mypyc cannot as
     def relu(self) -> Any: return unary(standard.relu, self)
     def conj(self) -> Any: return unary(standard.conj, self)
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return standard.sum(self, axis=axis, keepdims=keepdims)
+        return call(standard.sum, (self,), {"axis": axis, "keepdims": keepdims})
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return standard.mean(self, axis=axis, keepdims=keepdims)
+        return call(standard.mean, (self,), {"axis": axis, "keepdims": keepdims})
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return standard.max(self, axis=axis, keepdims=keepdims)
+        return call(standard.max, (self,), {"axis": axis, "keepdims": keepdims})
     def reshape(self, *shape: Any) -> Any:
-        return standard.reshape(self, shape=shape[0] if len(shape) == 1 else shape)
+        return call(standard.reshape, (self,), {"shape": shape[0] if len(shape) == 1 else shape})
     def transpose(self, *axes: Any) -> Any:
         if not axes or (len(axes) == 1 and axes[0] is None):
             axes = tuple(range(len(self._array.shape) - 1, -1, -1))
-        return standard.permute_dims(self, axes=axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes)
+        one = len(axes) == 1 and isinstance(axes[0], tuple | list)
+        return call(standard.permute_dims, (self,), {"axes": axes[0] if one else axes})
     # fmt: on
 
     @property

@@ -51,6 +51,7 @@ class Registry:
         self._state = "new"  # then loading, then loaded
         self._lock = threading.RLock()
         self._by_type: dict[type, Backend | None] = {}
+        self.plain_types: set[type] = set()  # of arrays that have no streams, and stand for no others
         self._ruled: set[type] = set()  # types of arrays that backends have been asked for rules of their own
         self._kinds: dict[tuple[str, Any], str] = {}
 
@@ -73,12 +74,21 @@ class Registry:
 
     def changed(self) -> None:
         """Forget what was derived from the tables, and tell those who keep something of their own."""
-        self._by_type.clear()
-        self._kinds.clear()
+        self._forget_types()
+        self._kinds = {}
         for op in self.ops.values():
             op.forget_kernels()
         for listener in self.listeners:
             listener()
+
+    def _forget_types(self) -> None:
+        """Ask the backends again which arrays are theirs.
+
+        The tables are replaced, not cleared: whoever asks at this moment, in another thread, writes what may be out of
+        date into the old ones.
+        """
+        self._by_type = {}
+        self.plain_types = set()
 
     @contextlib.contextmanager
     def scoped(self) -> Iterator[Registry]:
@@ -204,7 +214,7 @@ class Registry:
             )
         self.backends[backend.name] = backend
         if known is None:
-            self._by_type.clear()
+            self._forget_types()
         else:
             self.changed()
 
@@ -285,6 +295,7 @@ class Registry:
             raise ArgumentTypeError(f"A type of arrays was expected; it was given {shown(array_type)}") from None
         if not isinstance(array_type, type):
             raise ArgumentTypeError(f"A type of arrays was expected; it was given {shown(array_type)}")
+        plain, known = self.plain_types, self._by_type  # before the backends are asked
         # The types of batches name their backend, which is registered under no name.
         found = getattr(array_type, "__autodiff_backend__", None)
         found = found or next((b for b in self.backends.values() if b.recognises(array_type)), None)
@@ -293,16 +304,19 @@ class Registry:
             self._ruled.add(array_type)
             for op in self.ops.values():
                 op.forget_kernels()
-        self._by_type[array_type] = found
+        if found is not None and found.base is None and not found.has_streams:
+            plain.add(array_type)
+        known[array_type] = found
         return found
 
     def kind(self, dtype: Any, backend: Backend) -> str:
         """Classify a dtype of `backend`: bool, int, float, complex or other."""
         key = (backend.name, dtype)
+        kinds = self._kinds  # before the backend is asked
         try:
-            return self._kinds[key]
+            return kinds[key]
         except KeyError:
-            kind = self._kinds[key] = backend.kind(dtype)
+            kind = kinds[key] = backend.kind(dtype)
             return kind
 
     def is_complex(self, dtype: Any, array_type: type) -> bool:

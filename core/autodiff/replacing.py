@@ -1,13 +1,14 @@
-"""Other numbers for a leaf: checked against what it holds."""
+"""Other numbers for a leaf, checked against what it holds, and indices that nobody can change any more."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from autodiff.errors import ArgumentError, BackendMismatchError, GradientTypeError, RuleError
+from autodiff.errors import ArgumentError, ArgumentTypeError, BackendMismatchError, GradientTypeError, RuleError
+from autodiff.handles import Handle, unwrap
 from autodiff.registry import registry
 
-__all__ = ["boxed", "own_index", "refuse_leaving", "refuse_narrowing", "replacement", "unboxed"]
+__all__ = ["boxed", "own_index", "plain_index", "refuse_leaving", "refuse_narrowing", "replacement", "unboxed"]
 
 
 def replacement(where: str, old: Any, new: Any) -> Any:
@@ -79,6 +80,26 @@ def own_index(item: Any) -> Any:
         return tuple(own_index(getattr(i, "_array", i)) for i in item)
     own = registry.backend_of(type(item))
     return item if own is None or type(item) in own.scalar_types else own.fresh(item)
+
+
+#: Types of indices that nobody can change, and that hold no arrays.
+_PLAIN = frozenset({int, slice, type(None), type(Ellipsis)})
+
+
+def plain_index(index: Any) -> tuple[Any, ...]:
+    """Return an index as a tuple without Values in it."""
+    items = index if isinstance(index, tuple) else (index,)
+    if all(map(_PLAIN.__contains__, map(type, items))):
+        return items
+    for item in items:
+        if isinstance(item, Handle) and item._edge is not None:
+            raise GradientTypeError(
+                f"A Value that needs a gradient (dtype {item._array.dtype}) cannot be an index: an index has no derivative."
+            )
+    try:
+        return tuple([own_index(unwrap(item)) for item in items])
+    except RecursionError:
+        raise ArgumentTypeError("An index is nested too deeply, or contains itself") from None
 
 
 def refuse_leaving(value: Any, what: str) -> None:

@@ -18,6 +18,7 @@ from autodiff.errors import RegistrationError, RuleError, shown
 from autodiff.graph import Node, make_node
 from autodiff.handles import Handle, wrap
 from autodiff.registry import registry
+from autodiff.slots import Get, getter
 from autodiff.standard import standard
 
 __all__ = [
@@ -147,7 +148,6 @@ GENERAL: Final = 5
 _SINGLE = {("x", 0): FIRST, ("x", 1): SECOND, ("y",): OUTPUT}
 
 Pull = Callable[[Any, Any], Any]
-Get = Callable[[Any, Any, Any, dict[str, Any]], Any]
 
 
 def forward_sources(op: Any, wrt: tuple[int, ...]) -> set[tuple[Any, ...]]:
@@ -213,7 +213,7 @@ class Plan:
         if forward:
             found |= forward_sources(op, self.wrt)
         self.slots: tuple[tuple[Any, ...], ...] = tuple(sorted(found, key=repr))
-        self.getters: tuple[Get, ...] = tuple([_getter(slot) for slot in self.slots])
+        self.getters: tuple[Get, ...] = tuple([getter(slot) for slot in self.slots])
         if len(self.wrt) != len(wrt):
             self.keep = GENERAL
         elif not self.slots:
@@ -285,8 +285,12 @@ class Plan:
         keep = self.keep
         if keep == NOTHING:
             return None
-        found = [get(xs, y, residuals, attrs) for get in self.getters]
-        return found[0] if keep in (FIRST, SECOND, OUTPUT) else tuple(found)
+        getters = self.getters
+        if len(getters) == 2:  # written out: the most frequent number
+            return getters[0](xs, y, residuals, attrs), getters[1](xs, y, residuals, attrs)
+        if keep == GENERAL:
+            return tuple([get(xs, y, residuals, attrs) for get in getters])
+        return getters[0](xs, y, residuals, attrs)
 
     def lift(self, node: Node) -> Any:
         """Return what `node` saved as Values in the graph, so that a recorded pass differentiates through it."""
@@ -331,43 +335,6 @@ def _constant(item: Any) -> Any:
         return tuple(map(_constant, item))
     own = registry.backend_of(type(item))
     return wrap(item, None) if own is not None and registry.kind(item.dtype, own) in ("float", "complex") else item
-
-
-def _getter(slot: tuple[Any, ...]) -> Get:
-    """Return a function that finds what a node keeps in this slot."""
-    kind = slot[0]
-    where: Any = slot[-1]
-    match kind:
-        case "x":
-            return lambda xs, y, residuals, attrs: xs[where]
-        case "y":
-            return lambda xs, y, residuals, attrs: y
-        case "attr":
-            return lambda xs, y, residuals, attrs: attrs[where]
-        case "residual":
-            return lambda xs, y, residuals, attrs: residuals[where]
-        case "xs":
-            return lambda xs, y, residuals, attrs: tuple(xs)
-        case "attrs":
-            return lambda xs, y, residuals, attrs: attrs
-    fact: Callable[[Any], Any] = {"shape": _shape, "dtype": _dtype, "device": _device}[kind]
-    if where is None:
-        return lambda xs, y, residuals, attrs: tuple([fact(x) for x in xs])
-    return lambda xs, y, residuals, attrs: fact(xs[where])
-
-
-# Of Python's numbers too, which reach kernels as they are.
-def _shape(x: Any) -> Any:
-    return getattr(x, "shape", ())
-
-
-def _dtype(x: Any) -> Any:
-    return getattr(x, "dtype", type(x))
-
-
-def _device(x: Any) -> Any:
-    own = registry.backend_of(type(x))
-    return None if own is None else f"{own.name}:{own.device(x)}"
 
 
 #: Counted from the end of what is kept: see `make_call`.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autodiff.errors import RegistrationError, shown
-from autodiff.op import REQUIRED
+from autodiff.handles import REQUIRED
 
 __all__ = ["core_ndims", "is_variadic", "listed", "names_of", "parameters_of", "place_of"]
 

@@ -18,9 +18,12 @@ class Missing(Callee):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._quick = {}
+        self._count, self._defaults, self._quick, self._known = -1, {}, {}, {}
 
-    def __call__(self, *args: Any, **attrs: Any) -> NoReturn:
+    def __call__(self, /, *args: Any, **attrs: Any) -> NoReturn:
+        self._full(args, attrs)
+
+    def _full(self, args: tuple[Any, ...], attrs: dict[str, Any]) -> NoReturn:
         raise PluginError(
             f"The standard op {self.name!r} is not registered: the plugin that brings it, shipped with autodiff, "
             f"is disabled or failed to load. `autodiff plugins` shows which."

@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from autodiff import handles
+from autodiff.calls import call
 from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, GraphError, UnknownOpError, nearest
 from autodiff.graph import Cell, Edge, Leaf, Node
 from autodiff.handles import unwrap
@@ -19,7 +20,7 @@ from autodiff.hooks import WRITING, Hook, attach, watch
 from autodiff.leaving import Leaving
 from autodiff.modes import BATCH, NO_GRAD, RULE, mode
 from autodiff.registry import registry
-from autodiff.replacing import boxed, own_index, refuse_leaving, refuse_narrowing, replacement, unboxed
+from autodiff.replacing import boxed, plain_index, refuse_leaving, refuse_narrowing, replacement, unboxed
 from autodiff.standard import standard
 
 __all__ = ["Value", "unwrap", "wrap"]
@@ -391,7 +392,7 @@ class Value(Leaving):
 
     def __getitem__(self, index: Any) -> Value:
         value = spread_for(self, index) if mode() & BATCH else self
-        return standard.getitem(value, index=plain_index(index))  # type: ignore[no-any-return]
+        return call(standard.getitem, (value,), {"index": plain_index(index)})  # type: ignore[no-any-return]
 
     def __setitem__(self, index: Any, new: Any) -> None:
         if type(self._edge) is Leaf and not mode() & NO_GRAD:
@@ -421,20 +422,6 @@ class Value(Leaving):
 
 handles.make_values_of(Value)
 wrap: Callable[[Any, Edge | None], Value] = handles.wrap
-
-
-def plain_index(index: Any) -> tuple[Any, ...]:
-    """Return an index as a tuple without Values in it."""
-    items = index if isinstance(index, tuple) else (index,)
-    for item in items:
-        if type(item) is Value and item._edge is not None:
-            raise GradientTypeError(
-                f"A Value that needs a gradient (dtype {item.dtype}) cannot be an index: an index has no derivative."
-            )
-    try:
-        return tuple([own_index(unwrap(item)) for item in items])
-    except RecursionError:
-        raise ArgumentTypeError("An index is nested too deeply, or contains itself") from None
 
 
 def _converted(value: Value, dtype: Any, backend: str | None) -> Value:
