@@ -76,7 +76,7 @@ class Registry:
         """Forget what was derived from the tables, and tell those who keep something of their own."""
         self._forget_types()
         self._kinds = {}
-        for op in self.ops.values():
+        for op in list(self.ops.values()):
             op.forget_kernels()
         for listener in self.listeners:
             listener()
@@ -251,7 +251,7 @@ class Registry:
     def vjp_kernels(self, op: Any) -> Iterator[tuple[Backend, type, Any]]:
         """Return the rules that backends have of their own for `op`: backend, type of array, rules."""
         replaces = getattr(op, "replaces", False)
-        for backend in self.backends.values():
+        for backend in list(self.backends.values()):
             for array_type in backend.rule_types():
                 self._ruled.add(array_type)
                 rules = getattr(op, "own_vjp_kernels", {}).get(backend.name)
@@ -298,11 +298,11 @@ class Registry:
         plain, known = self.plain_types, self._by_type  # before the backends are asked
         # The types of batches name their backend, which is registered under no name.
         found = getattr(array_type, "__autodiff_backend__", None)
-        found = found or next((b for b in self.backends.values() if b.recognises(array_type)), None)
+        found = found or next((b for b in list(self.backends.values()) if b.recognises(array_type)), None)
         if found is not None and array_type in found.rule_types() and array_type not in self._ruled:
             # Plans were made before the backend's library was loaded, hence without its rules.
             self._ruled.add(array_type)
-            for op in self.ops.values():
+            for op in list(self.ops.values()):
                 op.forget_kernels()
         if found is not None and found.base is None and not found.has_streams:
             plain.add(array_type)
