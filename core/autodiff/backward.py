@@ -46,24 +46,24 @@ def _pull_back(
     if record:
         MODE.set(mode() & ~NO_GRAD)
     checks, batch = mode() & DEBUG, mode() & BATCH
-    order, cotangents = schedule(roots, max(since, min((e.seq for e in targets or ()), default=0)))
+    order = schedule(roots, max(since, min((e.seq for e in targets or ()), default=0)))
     live = None if targets is None else between(order, set(targets))
     wanted: set[Edge] = set(targets or ())
     refuse_spent(order)
+    cotangents: dict[Any, Any] = {}  # of what the pass has come to, and not yet beyond: few at a time
     unusual = record or checks or live is not None or follow is not None
     found: dict[Edge, Any] = {}  # cotangents of nodes: of the targets among them, and of those that retain theirs
     mixed = False  # whether cotangents have another type than their edge says, as batches may: no sums in place then
     for root, seed in zip(roots, seeds, strict=True):
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
         mixed = mixed or type(seed) is not root.type
-        before = cotangents.get(root)
-        cotangents[root] = seed if before is None else before + seed
+        cotangents[root] = cotangents[root] + seed if root in cotangents else seed
     summed: set[Edge] = set()  # edges whose cotangent is a sum made here: it is ours to add to in place
     dtype: Any = None
     is_complex, node, saved = False, None, None
     try:
         for node in order:
-            g = cotangents.pop(node)
+            g = cotangents.pop(node, None)
             if g is None:  # no path from the roots, or none through which anything flows
                 continue
             plan: Plan = in_batch(node.plan) if batch else node.plan

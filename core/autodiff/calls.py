@@ -61,6 +61,7 @@ def unary(op: Callee, a: Any) -> Any:
     node.type = type(y)
     node.seq = next_seq()
     node.watch = None
+    node.mark = 0
     value: Handle = handles.new_value()
     value._array = y
     value._edge = node
@@ -118,6 +119,7 @@ def binary(op: Callee, a: Any, b: Any) -> Any:
     node.type = type(y)
     node.seq = next_seq()
     node.watch = None
+    node.mark = 0
     value: Handle = handles.new_value()
     value._array = y
     value._edge = node
@@ -202,6 +204,7 @@ def call(op: Callee, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
     node.type = type(y)
     node.seq = next_seq()
     node.watch = None
+    node.mark = 0
     value: Handle = handles.new_value()
     value._array = y
     value._edge = node

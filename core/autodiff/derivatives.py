@@ -101,7 +101,7 @@ def jacobian(
 def _bytes_between(outputs: list[Value], inputs: Inputs) -> int:
     """Return how many bytes the results of the recorded ops take: as many as a pass makes for each row at most."""
     edges = [edge for _, edges, _ in inputs.places for edge in edges if edge is not None]
-    order, _ = schedule([y._edge for y in outputs if y._edge is not None], min((e.seq for e in edges), default=0))
+    order = schedule([y._edge for y in outputs if y._edge is not None], min((e.seq for e in edges), default=0))
     facts = [fact for node in order for fact in (node.shape if node.dtype is SEVERAL else [(node.shape, node.dtype)])]
     return sum(prod(shape) * getattr(dtype, "itemsize", 8) for shape, dtype, *_ in facts)
 

@@ -56,7 +56,7 @@ def to_dot(root: Value, **names: Value) -> str:
             raise ArgumentTypeError(f"to_dot draws the graph of Values; {what} is {type(given).__qualname__!r}")
     if root._edge is None:
         raise GraphError("to_dot was given a Value that needs no gradient: there is no graph behind it to draw")
-    order, _ = schedule([root._edge])
+    order = schedule([root._edge])
     refuse_spent(order)
     called = {value._edge: name for name, value in names.items() if value._edge is not None}
     edges: list[Edge] = [root._edge, *order, *(edge for node in order for edge in node.edges)]

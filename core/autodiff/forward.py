@@ -49,7 +49,7 @@ def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], since: int, reco
     for root in roots:
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
     starts = set(tangents)
-    order, _ = schedule(roots, max(since, min((edge.seq for edge in starts), default=0)))
+    order = schedule(roots, max(since, min((edge.seq for edge in starts), default=0)))
     live = between(order, starts)
     for node in reversed(order):
         if node not in live or node in starts:

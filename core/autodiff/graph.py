@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from itertools import count
 from operator import attrgetter
+from threading import RLock
 from typing import Any
 from weakref import ref
 
@@ -96,7 +97,7 @@ class Node(Edge):
     A node whose pass has been run is spent: it has no edges left, and `saved` says why.
     """
 
-    __slots__ = ("edge1", "edge2", "more", "plan", "saved", "watch")
+    __slots__ = ("edge1", "edge2", "mark", "more", "plan", "saved", "watch")
 
     plan: Any
     edge1: Any
@@ -104,6 +105,7 @@ class Node(Edge):
     more: tuple[Any, ...]
     saved: Any
     watch: Watch | None
+    mark: int  # of the last `schedule` that found it
 
     @property
     def edges(self) -> tuple[Any, ...]:
@@ -130,6 +132,7 @@ def make_node(plan: Any, edges: tuple[Any, ...], saved: Any, shape: Any, dtype: 
     node.type = type
     node.seq = next_seq()
     node.watch = None
+    node.mark = 0
     return node
 
 
@@ -147,6 +150,9 @@ class Watch:
 
 
 _by_seq = attrgetter("seq")
+
+#: Held while nodes are marked; by one thread again, as a finaliser may differentiate.
+_MARKING = RLock()
 
 
 class Spent:
@@ -169,32 +175,38 @@ SPENT = Spent(
 )
 
 
-def schedule(roots: Iterable[Edge], floor: int = 0) -> tuple[list[Node], dict[Edge, Any]]:
+def schedule(roots: Iterable[Edge], floor: int = 0) -> list[Node]:
     """Return the nodes that `roots` depend on and that are not older than `floor`, each before its inputs.
 
-    They are also the keys of the dict, each with None: the place for its cotangent. Iterative, so that the
-    depth of a graph is limited by memory alone.
+    Iterative, so that the depth of a graph is limited by memory alone. What has been found is marked on the nodes, under
+    a lock: a set of a million nodes is slow. A pass must not mind to find a node twice, which happens where a finaliser
+    that Python runs meanwhile schedules the same graph.
     """
-    found: dict[Edge, Any] = dict.fromkeys(root for root in roots if type(root) is Node)
-    order: list[Any] = list(found)
-    for node in order:  # grows while it is read
-        # Written out: most nodes have one edge, few have more than two, and a loop would need a tuple of them.
-        edge = node.edge1
-        if isinstance(edge, Node) and edge not in found and edge.seq >= floor:
-            found[edge] = None
-            order.append(edge)
-        edge = node.edge2
-        if edge is None:
-            continue
-        if isinstance(edge, Node) and edge not in found and edge.seq >= floor:
-            found[edge] = None
-            order.append(edge)
-        for edge in node.more:
-            if isinstance(edge, Node) and edge not in found and edge.seq >= floor:
-                found[edge] = None
+    order: list[Any] = []
+    with _MARKING:
+        mark = next_seq()
+        for root in roots:
+            if isinstance(root, Node) and root.mark != mark:
+                root.mark = mark
+                order.append(root)
+        for node in order:  # grows while it is read
+            # Written out: most nodes have one edge, few have more than two, and a loop would need a tuple of them.
+            edge = node.edge1
+            if isinstance(edge, Node) and edge.mark != mark and edge.seq >= floor:
+                edge.mark = mark
                 order.append(edge)
+            edge = node.edge2
+            if edge is None:
+                continue
+            if isinstance(edge, Node) and edge.mark != mark and edge.seq >= floor:
+                edge.mark = mark
+                order.append(edge)
+            for edge in node.more:
+                if isinstance(edge, Node) and edge.mark != mark and edge.seq >= floor:
+                    edge.mark = mark
+                    order.append(edge)
     order.sort(key=_by_seq, reverse=True)
-    return order, found
+    return order
 
 
 def between(order: list[Node], targets: set[Edge]) -> set[Edge]:

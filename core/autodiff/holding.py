@@ -19,7 +19,7 @@ def tell(exc: BaseException, edges: Iterable[Edge | None]) -> None:
     # Not every library has a MemoryError of its own.
     if not isinstance(exc, MemoryError) and "out of memory" not in str(exc).lower():
         return
-    nodes, _ = schedule([edge for edge in edges if edge is not None])
+    nodes = schedule([edge for edge in edges if edge is not None])
     held, counts = _held(nodes)
     if not held:
         return

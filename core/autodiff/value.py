@@ -135,14 +135,21 @@ class Value(Leaving):
         """
         if mode() & RULE:
             refuse_leaving(self, "data")
+        array = self._array
+        if array.shape == ():  # all others are what users see
+            array = boxed(array)
         if type(self._edge) is Node:
-            return self._backend().read_only(boxed(self._array))
-        self._array = boxed(self._array)  # kept, so that writing into it is seen
-        return self._array
+            return self._backend().read_only(array)
+        self._array = array  # kept, so that writing into it is seen
+        return array
 
     @data.setter
     def data(self, new: Any) -> None:
-        self._replace("Value.data", new)
+        old = self._array
+        if type(new) is type(old) and new.dtype is old.dtype and new.shape == old.shape != () and self.is_leaf:
+            self._array = new  # as in each step of an optimiser, for each parameter
+        else:
+            self._replace("Value.data", new)
 
     def _replace(self, where: str, new: Any) -> None:
         """Put other numbers of the same shape into a Value that is no intermediate result."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from autodiff import AutodiffError, Value, no_grad
+from autodiff.backward import pull_back
 from autodiff.errors import ArgumentError, GraphError
+from autodiff.graph import schedule
 
 
 @pytest.mark.parametrize("seed", [[1, 2], np.array([1, 2]), np.array([1.0, 2.0], np.float32), Value([1.0, 2.0])])
@@ -235,3 +238,29 @@ def test_inputs_that_are_no_values() -> None:
     """backward(inputs=3) says what it takes."""
     with pytest.raises(AutodiffError):
         (Value(1.0) * 2).backward(inputs=3)  # type: ignore[arg-type]
+
+
+class _Meanwhile(list[Any]):
+    """Roots of a pass; another pass finds the same nodes after the first of them, as one in a finaliser would."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for root in super().__iter__():
+            yield root
+            schedule([*super().__iter__()])
+
+
+def test_a_pass_that_another_one_interrupts_while_it_looks_for_nodes() -> None:
+    """A node is marked anew by the inner one and found twice by the outer; its cotangent is pulled back once."""
+    x = Value(3.0)
+    inner = x * x
+    outer = (inner + x) * inner
+
+    def gradients(roots: Any) -> Any:
+        found = pull_back(roots, [np.float64(1), np.float64(1)], retain=True, record=False)
+        return found[x._edge]
+
+    plain = gradients([inner._edge, outer._edge])
+
+    assert plain == 4 * 3**3 + 3 * 3**2 + 2 * 3
+    assert gradients(_Meanwhile([inner._edge, outer._edge])) == plain
+    assert len(schedule(_Meanwhile([inner._edge, outer._edge]))) > len(schedule([inner._edge, outer._edge]))
