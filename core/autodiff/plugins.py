@@ -19,7 +19,7 @@ from typing import Any
 import pluggy
 
 from autodiff import hookspecs
-from autodiff.errors import PluginError, PluginWarning
+from autodiff.errors import PluginError, PluginWarning, RegistrationError
 from autodiff.registry import Registry, registry
 
 __all__ = ["GROUP", "PluginRecord", "load_all", "load_plugin", "normal_name", "records"]
@@ -213,6 +213,8 @@ def _register(plugin: Any, record: PluginRecord, into: Registry) -> None:
 def _call(implementation: Any, hook_name: str, record: PluginRecord, into: Registry) -> None:
     def register(*args: Any, override: bool = False) -> None:
         if hook_name == "register_ops":
+            if not override:
+                _refuse_second(args[0], record, into)
             into.register_op(*args, origin=record.origin, override=override)
             record.brought.append(args[0].id)
         elif hook_name == "register_kernels":
@@ -224,6 +226,16 @@ def _call(implementation: Any, hook_name: str, record: PluginRecord, into: Regis
 
     arguments = {"register": register}
     implementation.function(*[arguments[name] for name in implementation.argnames])
+
+
+def _refuse_second(op: Any, record: PluginRecord, into: Registry) -> None:
+    """Refuse two ops of one id from one plugin: only what was loaded before can be declared again."""
+    op_id = getattr(op, "id", None)
+    if op_id in record.brought and into.ops[op_id] is not op:
+        raise RegistrationError(
+            f"{record.origin or record.module} registers two ops whose id is {op_id!r}"
+            f"{into.ops[op_id].difference(op)}. Rename one, or pass override=True to replace the first."
+        )
 
 
 def _misspelt(plugin: Any) -> list[str]:

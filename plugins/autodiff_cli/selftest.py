@@ -14,7 +14,8 @@ from typing import Any
 import autodiff
 from autodiff.errors import AutodiffError
 from autodiff.registry import registry
-from autodiff.testing import ConformanceError, check_backend, check_op, samples_of
+from autodiff.testing import ConformanceError, check_backend, check_op
+from autodiff.testing.derived import one_of_each_kind
 from autodiff_cli.errors import CannotRunError
 from autodiff_cli.tables import load_plugins
 
@@ -61,7 +62,7 @@ def _failures(backend: str, ops: Iterable[Any], full: bool, dtypes: list[str] | 
         yield "the backend's interface", str(exc)
     for n, op in enumerate(listed := list(ops), start=1):
         print(f"\r{n}/{len(listed)} {op.id:<60.60}", end="", file=sys.stderr, flush=True)
-        samples = None if full else _one_of_each_kind(op)
+        samples = None if full else one_of_each_kind(op)
         try:
             check_op(op, samples, backend=backend, dtypes=dtypes)
         except ConformanceError as exc:
@@ -69,9 +70,3 @@ def _failures(backend: str, ops: Iterable[Any], full: bool, dtypes: list[str] | 
         except Exception as exc:  # a driver's error, say: the others may still run
             yield op.id, f"{type(exc).__name__}: {exc}"
     print("\r" + " " * 75 + "\r", end="", file=sys.stderr, flush=True)
-
-
-def _one_of_each_kind(op: Any) -> list[Any] | None:
-    from autodiff.testing.derived import one_of_each_kind
-
-    return one_of_each_kind(op) or samples_of(op)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from processes import command
 
 from autodiff import ops
+from autodiff.extend import elementwise
+from autodiff.registry import registry
 from autodiff_cli import selftest
 
 BROKEN = """
@@ -43,6 +45,19 @@ def test_an_op_that_fails_is_in_the_report(tmp_path):
     assert "**1 failed**" in done.stdout
     assert "<summary>broken_plugin.badly_squared</summary>" in done.stdout
     assert "reproduce" in done.stdout
+
+
+def test_an_op_without_samples_has_not_passed():
+    """Nobody has checked it, and the report does not say so."""
+    with registry.scoped():
+
+        @elementwise(partials=(2.0,))
+        def unsampled(xp, x):
+            return 2.0 * x
+
+        registry.register_op(unsampled)
+        failures = dict(selftest._failures("numpy", [unsampled], False, ["float64"]))
+    assert "there are no samples" in failures[unsampled.id]
 
 
 def test_a_backend_that_cannot_run_says_why():

@@ -3,6 +3,7 @@
 import importlib
 import pickle
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import autodiff
 from autodiff import Value, grad
 from autodiff.errors import PluginError, RegistrationError
+from autodiff.extend import hookimpl
 from autodiff.plugins import load_plugin, records
 from autodiff.registry import registry
 
@@ -79,6 +81,22 @@ def test_ops_of_a_factory_are_not_declared_again():
     registry.register_op(make(2.0))
     with pytest.raises(RegistrationError, match="override=True"):
         registry.register_op(make(3.0))
+
+
+def test_one_plugin_registers_no_two_ops_of_one_id():
+    """Of two functions of one name in a module the first is not forgotten in silence."""
+    run_cell(2.0)
+    first = autodiff.ops.times
+    run_cell(3.0)
+    second = autodiff.ops.times
+
+    @hookimpl
+    def register_ops(register):
+        register(first)
+        register(second)
+
+    with pytest.raises(PluginError, match=r"two ops whose id is '__main__\.times'"):
+        load_plugin(types.SimpleNamespace(register_ops=register_ops), name="mine")
 
 
 _PLUGIN = """

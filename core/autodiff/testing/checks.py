@@ -84,7 +84,7 @@ def check_op(
     if not hasattr(op, "forget_kernels"):
         raise ArgumentError(f"check_op takes an op or the id of one; it was given {shown(op, 80)}")
     own: Any = registry.backend(backend)
-    _check_declaration(op, declaration_report(op, own, seed), found=samples is None)
+    _check_declaration(op, declaration_report(op, own, seed), op.samples if samples is None else samples)
     chosen = samples_of(op) if samples is None else list(samples)
     written = "" if samples is None else ", ".join(f"Sample({s.inputs!r}, {dict(s.attrs)!r})" for s in chosen)
     verified: dict[str, dict[str, int]] = {}
@@ -126,15 +126,15 @@ def op_tests(op: Any, *, backend: str = "numpy", dtypes: Sequence[str] | None = 
     if not hasattr(op, "forget_kernels"):
         raise ArgumentTypeError(f"op_tests takes an op; it was given {shown(op)}")
     check_seed("op_tests", seed)
-    yield Test(f"{op.id}[declaration]", partial(_check_declaration, op, declaration_report(op, own, seed)))
+    yield Test(f"{op.id}[declaration]", partial(_check_declaration, op, declaration_report(op, own, seed), op.samples))
     for unit in units_of(op, samples_of(op), own, dtypes):
         yield Test(unit.name, partial(run, unit, seed), unit.declared.reason if unit.declared else None)
 
 
-def _check_declaration(op: Any, report: Report, *, found: bool = True) -> None:
+def _check_declaration(op: Any, report: Report, samples: Sequence[Sample]) -> None:
     """Check what belongs to the op and no sample: it has samples, pickles to itself, and its example runs."""
     report.facts["check"] = "check_declaration"
-    if found and not op.samples:
+    if not samples:
         report.fail("there are no samples: declare samples=[...] with the op, or pass them to check_op")
     _check_pickling(op, report)
     _check_example(op, report)
