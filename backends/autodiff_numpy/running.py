@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autodiff_numpy import blocks
-from autodiff_numpy.blocks import cut, in_blocks, is_large, lanes, rows
+from autodiff_numpy.blocks import in_blocks, is_large, lanes, rows
 from autodiff_numpy.reductions import is_normal
 
 __all__ = ["KERNELS", "RULES"]
@@ -32,8 +32,13 @@ def _forward(ufunc: Any, x: Any, y: Any) -> None:
 
 def _lanes_of(sizes: tuple[int, int, int]) -> list[Any]:
     """Cut lanes for `_forward`: where it takes steps, these are as wide as can be."""
-    before, _, after = sizes
-    return cut(*sizes) if after < blocks.MANY else [(slice(i, i + 1), slice(None)) for i in range(before)]
+    before, along, after = sizes
+    if after >= blocks.MANY:
+        return [(slice(i, i + 1), slice(None)) for i in range(before)]
+    # `accumulate` hands the interpreter to other threads only where it works on more than 500 lanes.
+    least = min(-(-501 // after), before)
+    step = max(least, *(i.stop - i.start for i in rows(before, along * after)))
+    return [(slice(i, min(i + step, before)), slice(None)) for i in range(0, before, step)]
 
 
 def _accumulation(ufunc: Any, name: str) -> Function:
@@ -175,11 +180,30 @@ def _take_along_axis(x: Any, indices: Any, *, axis: int = -1) -> Any:
     xs, ys, places = _as_rows(x), _as_rows(y), _as_rows(indices)
 
     def work(block: slice) -> None:
-        for source, place, into in zip(xs[block], places[block], ys[block], strict=True):
-            into[...] = source[place]
+        part = xs[block]
+        # Their range has been checked; "raise" would go through a copy of the result.
+        np.take(part.reshape(-1), _flat_places(places[block], part.shape[1], x.ndim - 1), out=ys[block], mode="wrap")
 
     in_blocks(work, rows(*places.shape))
     return y
+
+
+def _flat_places(places: Any, width: int, axis: int) -> Any:
+    """Return where places in rows of `width` elements are, counted from the first row's start.
+
+    Raises
+    ------
+    IndexError
+        One of them is beyond its row.
+    """
+    low, high = places.min(initial=0), places.max(initial=-1)
+    if low < -width or high >= width:
+        place = low if low < -width else high
+        raise IndexError(f"index {place} is out of bounds for axis {axis} with size {width}")
+    flat = np.add(places, np.arange(len(places))[:, None] * width, dtype=np.intp)
+    if low < 0:
+        flat[places < 0] += width
+    return flat
 
 
 def _along_rows(x: Any, indices: Any, axis: int) -> bool:
@@ -206,13 +230,9 @@ def _take_along_axis_rule(g: Any, x_shape: Any, indices: Any, axis: int) -> Any:
 
     def work(block: slice) -> None:
         part = dxs[block]
-        starts = np.arange(len(part))[:, None] * width
-        flat = places[block] + starts
-        if places[block].min() < 0:
-            flat[places[block] < 0] += width
         part[...] = 0
         # In the order of the indices; of one dimension NumPy has a fast loop.
-        np.add.at(part.reshape(-1), flat.reshape(-1), gs[block].reshape(-1))
+        np.add.at(part.reshape(-1), _flat_places(places[block], width, dx.ndim - 1).reshape(-1), gs[block].reshape(-1))
 
     in_blocks(work, rows(*dxs.shape))
     return dx

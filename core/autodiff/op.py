@@ -31,7 +31,7 @@ from autodiff.hooks import remember_stream
 from autodiff.modes import DEBUG, FORWARD, NO_GRAD, REPLAY, mode
 from autodiff.refusals import refuse
 from autodiff.registry import PYTHON_SCALARS, registry
-from autodiff.rule import MISSING, SEVERAL, Plan, select
+from autodiff.rule import MISSING, SEVERAL, Plan, Rules, select
 from autodiff.value import Value
 
 __all__ = ["REQUIRED", "Op"]
@@ -274,14 +274,19 @@ class Op(Callee):
 
         return declare
 
-    def vjp_kernel(self, backend: str) -> Callable[[Any], Any]:
+    def vjp_kernel(self, backend: str, *, joint: Any = None) -> Callable[[Any], Any]:
         """Declare a faster rule for one backend, for passes that are not themselves recorded.
 
         Decorates one function, or a tuple with one for each input, which name no more than the rules do.
+        A rule `joint` returns a tuple with a cotangent for each input, None for those that `needs`, a tuple of
+        bools, says need none. It is used in their place where several inputs need a gradient and all that it
+        names is kept anyway.
         """
 
         def declare(rules: Any) -> Any:
-            self.own_vjp_kernels[backend] = rules
+            listed = Rules(rules if isinstance(rules, tuple) else (rules,))
+            listed.joint = joint
+            self.own_vjp_kernels[backend] = listed
             self.forget_kernels()
             return rules
 

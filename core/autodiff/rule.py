@@ -28,6 +28,7 @@ __all__ = [
     "SELECT",
     "Plan",
     "Rule",
+    "Rules",
     "make_call",
     "make_pull",
     "nothing",
@@ -160,6 +161,22 @@ def forward_sources(op: Any, wrt: tuple[int, ...]) -> set[tuple[Any, ...]]:
     return {s for rule in rules if isinstance(rule, Rule) for s in rule.sources if s[0] not in _NOT_SAVED}
 
 
+@mypyc_attr(native_class=False)  # a tuple with an attribute
+class Rules(tuple[Any, ...]):
+    """The rules that a backend has for the inputs of an op, and the one that it has for all of them together, or None."""
+
+    joint: Any = None
+
+
+class Joint:
+    """Stands where the rules of a backend for each input would: ``call(g, saved)`` for all inputs of the op together."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Pull) -> None:
+        self.call = call
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Plan:
     """How one op is differentiated with respect to some of its inputs.
@@ -197,7 +214,7 @@ class Plan:
         self.push: Any = None  # made by `forward`, when a sweep first needs it
         self.batched: Any = None  # made by `batch_rules`, when there is a batch
         self.count = count
-        self.replaced: dict[type, tuple[Pull, ...]] | None = None
+        self.replaced: dict[type, Any] | None = None
         wrt = [i for i in range(count) if mask >> i & 1]
         self.joint: Pull | None = None
         self.pulls: tuple[Pull, ...] | None = None
@@ -230,15 +247,23 @@ class Plan:
         else:
             self.pulls = tuple(make_pull(rule, where, single, op.multiplies, False) for rule in rules)
             self.conj_pulls = tuple(make_pull(rule, where, single, op.multiplies, True) for rule in rules)
-            self.replaced = self._replacements(where, single)
+            self.replaced = self._replacements(where, single, needs)
         # One test in the hot path for whatever is not a plain rule for each input of an op with one output.
-        self.special = self.joint is not None or op.kind in ("primitive", "internal")
+        joint = self.joint is not None or any(isinstance(p, Joint) for p in (self.replaced or {}).values())
+        self.special = joint or op.kind in ("primitive", "internal")
 
-    def _replacements(self, where: dict[Any, int], single: bool) -> dict[type, tuple[Pull, ...]] | None:
+    def _replacements(
+        self, where: dict[Any, int], single: bool, needs: tuple[bool, ...]
+    ) -> dict[type, tuple[Pull, ...] | Joint] | None:
         """Return the backends' own rules by type of array, or None: the usual case, which costs one test."""
-        found: dict[type, tuple[Pull, ...]] = {}
+        found: dict[type, tuple[Pull, ...] | Joint] = {}
         for backend, array_type, rules in registry.vjp_kernels(self.op):
             listed = rules if isinstance(rules, tuple) else (rules,)
+            if isinstance(rules, Rules) and rules.joint is not None and len(self.wrt) > 1:
+                rule = Rule(self.op, rules.joint, "joint vjp")
+                if all(s in where or s[0] in _NOT_SAVED for s in rule.sources):
+                    found[array_type] = Joint(make_call(rule, where, single, needs))
+                    continue
             pulls = []
             for i in self.wrt:
                 rule = Rule(self.op, listed[i], "vjp")
@@ -256,12 +281,13 @@ class Plan:
         """Return pulls and cotangent for a node whose op has several outputs or a joint rule."""
         if type(g) is list:
             g = tuple(g)
-        if self.joint is not None:
+        joint = pulls.call if isinstance(pulls, Joint) else self.joint
+        if joint is not None:
             results: list[Any] = []
-            pulls = [partial(self._pull_joint, results, i) for i in self.wrt]
+            pulls = [partial(self._pull_joint, joint, results, i) for i in self.wrt]
         return pulls, g
 
-    def _pull_joint(self, results: list[Any], position: int, g: Any, saved: Any) -> Any:
+    def _pull_joint(self, joint: Pull, results: list[Any], position: int, g: Any, saved: Any) -> Any:
         """Run the joint rule for the first of its inputs, and hand each input its part.
 
         Raises
@@ -270,7 +296,7 @@ class Plan:
             It returned another number of cotangents than there are inputs.
         """
         if not results:
-            pulled = self.joint(g, saved)  # type: ignore[misc]  # called only where there is one
+            pulled = joint(g, saved)
             if type(pulled) not in (tuple, list) or len(pulled) != self.count:
                 shown = f"{len(pulled)} cotangents" if isinstance(pulled, tuple | list) else type(pulled).__qualname__
                 raise RuleError(

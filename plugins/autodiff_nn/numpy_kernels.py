@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def _layer_norm(x: Any, weight: Any, bias: Any, *, ndim: int, eps: float) -> Any
     fused._check_layer_norm(x, weight, bias, ndim)
     if not _is_fast(x, weight, bias):
         return layer_norm.function(np, x, weight, bias, ndim=ndim, eps=eps)
-    width = int(np.prod(x.shape[x.ndim - ndim :]))
+    width = prod(x.shape[x.ndim - ndim :])
     y = np.empty(x.shape, x.dtype)
     xs, ys = _as_rows(x, width), _as_rows(y, width)
     weight, bias = _flat(weight), _flat(bias)
@@ -100,7 +101,7 @@ def _layer_norm(x: Any, weight: Any, bias: Any, *, ndim: int, eps: float) -> Any
 def _layer_norm_rule_x(g: Any, x: Any, weight: Any, ndim: int, eps: float) -> Any:
     if not _is_fast(g, x, weight):
         return fused.layer_norm_vjp_x(g, x, weight, ndim, eps, np)
-    width = int(np.prod(x.shape[x.ndim - ndim :]))
+    width = prod(x.shape[x.ndim - ndim :])
     dx = np.empty(x.shape, x.dtype)
     gs, xs, dxs = (_as_rows(a, width) for a in (g, x, dx))
     weight = _flat(weight)
@@ -112,7 +113,7 @@ def _layer_norm_rule_x(g: Any, x: Any, weight: Any, ndim: int, eps: float) -> An
         np.multiply(gs[block], weight, part)
         # y has the length sqrt(width) / factor: its share is divided by the square of that.
         y *= np.vecdot(part, y)[:, None] * factor * factor / width
-        part -= _row_sums(part) / width
+        y += _row_sums(part) / width
         part -= y
         part *= factor
 
@@ -123,7 +124,7 @@ def _layer_norm_rule_x(g: Any, x: Any, weight: Any, ndim: int, eps: float) -> An
 def _layer_norm_rule_weight(g: Any, x: Any, weight_shape: Any, ndim: int, eps: float) -> Any:
     if not weight_shape or not _is_fast(g, x):
         return fused.layer_norm_vjp_weight(g, x, weight_shape, ndim, eps, np)
-    width = int(np.prod(weight_shape))
+    width = prod(weight_shape)
     gs, xs = _as_rows(g, width), _as_rows(x, width)
     blocks = rows(*xs.shape)
     sums = np.empty((len(blocks), width), x.dtype)
@@ -141,7 +142,47 @@ def _layer_norm_rule_weight(g: Any, x: Any, weight_shape: Any, ndim: int, eps: f
 def _layer_norm_rule_bias(g: Any, bias_shape: Any, ndim: int) -> Any:
     if not bias_shape or not _is_fast(g):
         return fused.layer_norm_vjp_bias(g, bias_shape, ndim, np)
-    return _column_sums(_as_rows(g, int(np.prod(bias_shape)))).reshape(bias_shape)
+    return _column_sums(_as_rows(g, prod(bias_shape))).reshape(bias_shape)
+
+
+def _layer_norm_rule(
+    g: Any, x: Any, weight: Any, weight_shape: Any, bias_shape: Any, ndim: int, eps: float, needs: tuple[bool, ...]
+) -> Any:
+    """Return the gradients of all three inputs: each block of rows is centred once."""
+    if not _is_fast(g, x, weight):
+        return (
+            fused.layer_norm_vjp_x(g, x, weight, ndim, eps, np),
+            fused.layer_norm_vjp_weight(g, x, weight_shape, ndim, eps, np),
+            fused.layer_norm_vjp_bias(g, bias_shape, ndim, np),
+        )
+    width = prod(x.shape[x.ndim - ndim :])
+    dx = np.empty(x.shape, x.dtype)
+    gs, xs, dxs = (_as_rows(a, width) for a in (g, x, dx))
+    weight = _flat(weight) if weight_shape else np.full(width, weight, x.dtype)
+    blocks = rows(*xs.shape)
+    sums = np.empty((2, len(blocks), width), x.dtype)
+
+    def work(i: int) -> None:
+        g, part = gs[blocks[i]], dxs[blocks[i]]
+        y = np.empty(part.shape, x.dtype)
+        factor = _centre(xs[blocks[i]], eps, y)
+        np.multiply(g, y, part)
+        np.einsum("i,ij->j", factor[:, 0], part, out=sums[0, i])
+        np.add.reduce(g, axis=0, out=sums[1, i])
+        # In place, which takes half the time of the same into a third array. As in the rule of x alone.
+        y *= np.vecdot(part, weight)[:, None] * factor * factor / width
+        y += np.vecdot(g, weight)[:, None] / width
+        np.multiply(g, weight, part)
+        part -= y
+        part *= factor
+
+    in_blocks(work, range(len(blocks)))
+    dweight, dbias = sums.sum(axis=1)
+    return (
+        dx,
+        dweight.reshape(weight_shape) if weight_shape else dweight.sum(),
+        dbias.reshape(bias_shape) if bias_shape else dbias.sum(),
+    )
 
 
 def _column_sums(g: Any) -> Any:
@@ -211,7 +252,9 @@ def _cross_entropy_rule(g: Any, x: Any, target: Any, total: Any, axis: int) -> A
 
 
 linear.vjp_kernel("numpy")((_linear_rule_x, _linear_rule_weight, _linear_rule_bias))
-layer_norm.vjp_kernel("numpy")((_layer_norm_rule_x, _layer_norm_rule_weight, _layer_norm_rule_bias))
+layer_norm.vjp_kernel("numpy", joint=_layer_norm_rule)(
+    (_layer_norm_rule_x, _layer_norm_rule_weight, _layer_norm_rule_bias)
+)
 cross_entropy_with_logits.vjp_kernel("numpy")((_cross_entropy_rule, None))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autodiff import Value, ops
-from autodiff.errors import RegistrationError
+from autodiff.errors import RegistrationError, RuleError
 from autodiff.extend import elementwise
 from autodiff.registry import registry
 from autodiff_numpy.kernels import ARRAY_RULES, SCALAR_RULES
@@ -57,6 +57,64 @@ def test_a_declared_rule_names_no_more_than_the_op_does() -> None:
 
     with pytest.raises(RegistrationError, match=r"tripled.*numpy"):
         tripled(Value(np.ones(2))).sum().backward()
+
+
+def _scaled() -> tuple[Any, list[Any]]:
+    """Return an op of two arrays with a joint rule for NumPy, and the `needs` that this was handed."""
+
+    @elementwise(vjps=(lambda g, scale: g * scale, lambda g, x: g * x))
+    def scaled(xp: Any, x: Any, scale: Any) -> Any:
+        return x * scale
+
+    seen: list[Any] = []
+
+    def joint(g: Any, x: Any, scale: Any, needs: Any) -> Any:
+        seen.append(needs)
+        return g * scale, g * x
+
+    scaled.vjp_kernel("numpy", joint=joint)((lambda g, scale: g * scale, lambda g, x: g * x))
+    return scaled, seen
+
+
+def test_a_joint_rule_is_called_once_for_all_inputs() -> None:
+    """It stands in for the rules of each input; a recorded pass has no use for it."""
+    scaled, seen = _scaled()
+    x, scale = Value(np.array([1.0, 2.0])), Value(np.array([3.0, 4.0]))
+    scaled(x, scale).sum().backward()
+
+    assert seen == [(True, True)]
+    assert (x.grad.tolist(), scale.grad.tolist()) == ([3.0, 4.0], [1.0, 2.0])
+    scaled(x, scale).sum().backward(create_graph=True)
+    assert len(seen) == 1
+
+
+def test_a_joint_rule_waits_until_all_that_it_names_is_kept() -> None:
+    """For one input alone less is kept, and the rule of that input does."""
+    scaled, seen = _scaled()
+    x = Value(np.array([1.0, 2.0]))
+    scaled(x, np.array([3.0, 4.0])).sum().backward()
+
+    assert seen == []
+    assert x.grad.tolist() == [3.0, 4.0]
+
+
+def test_a_joint_rule_skips_inputs_that_nobody_asks_for() -> None:
+    """`autodiff.grad` and ``inputs=`` take their part of what it returns."""
+    scaled, seen = _scaled()
+    x, scale = Value(np.array([1.0, 2.0])), Value(np.array([3.0, 4.0]))
+    scaled(x, scale).sum().backward(inputs=[scale])
+
+    assert seen == [(True, True)]
+    assert (x.grad, scale.grad.tolist()) == (None, [1.0, 2.0])
+
+
+def test_a_joint_rule_of_the_wrong_length_is_refused() -> None:
+    """By the name of the op."""
+    scaled, _ = _scaled()
+    scaled.vjp_kernel("numpy", joint=lambda g, x, scale: (g,))((None, None))
+
+    with pytest.raises(RuleError, match=r"scaled.*1 cotangents"):
+        scaled(Value(np.ones(2)), Value(np.ones(2))).sum().backward()
 
 
 #: Those of other inputs have their tests in `tests/numpy_backend`.

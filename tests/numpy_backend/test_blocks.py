@@ -206,3 +206,17 @@ _NAMES = (
 
 def _along(name: str, axis: int) -> Any:
     return lambda v: ops[name](v, axis=axis)
+
+
+@pytest.mark.parametrize(("count", "width"), [(0, 3), (7, 0), (50, 3), (512, 768), (4096, 768), (3, 10**6), (10**6, 1)])
+def test_rows_are_cut_into_equal_parts(count: int, width: int) -> None:
+    """Each row is in one part; large arrays have an even number of parts, as far as there are rows, small ones one."""
+    parts = [range(count)[part] for part in blocks.rows(count, width)]
+
+    assert [row for part in parts for row in part] == [*range(count)]
+    size = count * width
+    if size < blocks.LARGE:
+        assert len(parts) == min(count, 1)
+    elif count > 3:
+        assert len(parts) % 2 == 0
+        assert max(map(len, parts)) * width <= max(blocks.BLOCK, width)

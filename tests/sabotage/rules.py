@@ -88,7 +88,7 @@ def _rules_of(op: Any) -> Iterator[tuple[str, Any]]:
             yield role, rule.function
     for backend, _, rules in registry.vjp_kernels(op):
         if backend.unavailable() is None:
-            for function in rules if isinstance(rules, tuple) else (rules,):
+            for function in (*(rules if isinstance(rules, tuple) else (rules,)), getattr(rules, "joint", None)):
                 if function is not None:
                     yield f"rule of {backend.name}", function
 
