@@ -126,9 +126,9 @@ def _helpers(count: int, task: Callable[[], None]) -> list[Future[None]]:
 def is_large(*arrays: Any) -> bool:
     """Tell whether arrays may be cut: large, in C order, all float32 or all float64."""
     first = arrays[0]
-    if first.size < max(LARGE, 1) or first.dtype.char not in "fd":
+    if first.size < max(LARGE, 1) or first.dtype.char not in "fd" or not first.dtype.isnative:
         return False
-    return all(type(a) is np.ndarray and a.dtype is first.dtype and a.flags.c_contiguous for a in arrays)
+    return all(type(a) is np.ndarray and a.dtype == first.dtype and a.flags.c_contiguous for a in arrays)
 
 
 def by_elements(function: Callable[..., Any], *arrays: Any) -> Any:

@@ -13,8 +13,9 @@ import numpy as np
 
 from autodiff_numpy import blocks
 from autodiff_numpy.blocks import cut, in_blocks, is_large, lanes, vanishing
+from autodiff_numpy.loops import bounds, loop
 
-__all__ = ["KERNELS", "RULES", "total"]
+__all__ = ["KERNELS", "RULES", "less", "times", "total"]
 
 Function = Callable[..., Any]
 
@@ -35,6 +36,25 @@ def total(part: Any) -> Any:
     return part.sum(axis=1, keepdims=True)
 
 
+def _rows(*parts: Any) -> list[Any] | None:
+    """Return blocks of rows without their last axis, of size 1; None for other blocks."""
+    return [part[:, :, 0] for part in parts] if parts[0].shape[2] == 1 else None
+
+
+def less(x: Any, column: Any, out: Any) -> None:
+    """Fill `out` with `x` less a number for each lane."""
+    rows = _rows(x, column, out)
+    if rows is None or not loop("shift", x.size)(rows[0], rows[1][:, 0], bounds(x.dtype)[2], rows[2]):
+        np.subtract(x, column, out)
+
+
+def times(y: Any, column: Any) -> None:
+    """Multiply `y`, of numbers up to 1, by a number for each lane."""
+    rows = _rows(y, column)
+    if rows is None or not loop("scale", y.size)(rows[1][:, 0], bounds(y.dtype)[1], rows[0]):
+        np.multiply(y, column, y)
+
+
 def dot(a: Any, b: Any) -> Any:
     """Sum ``a * b`` over the middle one of three axes, which stays with size 1."""
     if a.shape[2] == 1 and a.shape[1] <= _ROW:
@@ -47,6 +67,9 @@ def _product(part: Any) -> Any:
     if part.shape[2] != 1:
         return np.multiply.reduce(part, axis=1, keepdims=True)
     row = part[:, :, 0]
+    y = np.empty(len(row), row.dtype)
+    if loop("product", row.size)(row, *bounds(row.dtype)[:2], y):
+        return y[:, None, None]
     while row.shape[1] > 1:
         half = row.shape[1] // 2
         halves = np.multiply(row[:, :half], row[:, half : 2 * half])
@@ -179,6 +202,11 @@ def _prod_rule(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     def work(block: Any) -> None:
         i, j = block
         part, share = xs[i, :, j], gs[i, :, j]
+        rows = _rows(share, part, dxs[i, :, j])
+        if rows is not None:
+            low, high, _ = bounds(x.dtype)
+            if loop("product_rule", part.size)(rows[0][:, 0], rows[1], low, high, rows[2]):
+                return
         y = _product(part)
         if is_normal(y):
             np.divide(share * y, part, out=dxs[i, :, j])
@@ -192,8 +220,8 @@ def _prod_rule(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 def is_normal(y: Any) -> bool:
     """Tell whether products are neither zero nor infinite nor so small that digits are lost: one may divide them."""
     size = np.abs(y)
-    info = np.finfo(y.dtype)
-    return bool(size.min() >= info.smallest_normal / info.eps and size.max() <= info.max)
+    low, high, _ = bounds(y.dtype)
+    return bool(size.min() >= low and size.max() <= high)
 
 
 # ---- logarithms of sums --------------------------------------------------------------------------------------
@@ -202,7 +230,8 @@ def is_normal(y: Any) -> bool:
 def _log_total(part: Any) -> Any:
     top = part.max(axis=1, keepdims=True)
     top[~np.isfinite(top)] = 0
-    e = np.subtract(part, top)
+    e = np.empty_like(part)
+    less(part, top, e)
     np.exp(e, e)
     y = total(e)
     with np.errstate(divide="ignore"):  # of nothing but -inf it is -inf
@@ -232,9 +261,10 @@ def _logsumexp_rule(g: Any, x: Any, y: Any, axis: Any, keepdims: bool) -> Any:
 
     def work(block: Any) -> None:
         i, j = block
-        part = np.subtract(xs[i, :, j], ys[i, :, j], out=dxs[i, :, j])
+        part = dxs[i, :, j]
+        less(xs[i, :, j], ys[i, :, j], part)
         np.exp(part, part)
-        part *= gs[i, :, j]
+        times(part, gs[i, :, j])
 
     in_blocks(work, cut(*sizes))
     return dx
@@ -287,9 +317,11 @@ def _plain_softmax(x: Any, axis: Any) -> Any:
 
 
 def _softmax_block(y: Any, x: Any) -> None:
-    np.subtract(x, x.max(axis=1, keepdims=True), y)
+    less(x, x.max(axis=1, keepdims=True), y)
     np.exp(y, y)
-    y *= 1 / total(y)
+    rows = _rows(y)
+    if rows is None or not loop("share_out", y.size)(bounds(y.dtype)[1], *rows):
+        y *= 1 / total(y)
 
 
 def _plain_softmax_rule(g: Any, y: Any, axis: Any) -> Any:
@@ -299,6 +331,9 @@ def _plain_softmax_rule(g: Any, y: Any, axis: Any) -> Any:
 
 
 def _softmax_rule_block(dx: Any, g: Any, y: Any) -> None:
+    rows = _rows(g, y, dx)
+    if rows is not None and loop("softmax_rule", y.size)(*rows[:2], bounds(y.dtype)[1], rows[2]):
+        return
     np.subtract(g, dot(g, y), dx)
     dx *= y
 
@@ -312,7 +347,7 @@ def _plain_log_softmax(x: Any, axis: Any) -> Any:
 
 
 def _log_softmax_block(y: Any, x: Any) -> None:
-    np.subtract(x, x.max(axis=1, keepdims=True), y)
+    less(x, x.max(axis=1, keepdims=True), y)
     y -= np.log(total(np.exp(y)))
 
 
@@ -324,7 +359,7 @@ def _plain_log_softmax_rule(g: Any, y: Any, axis: Any) -> Any:
 
 def _log_softmax_rule_block(dx: Any, g: Any, y: Any) -> None:
     np.exp(y, dx)
-    dx *= total(g)
+    times(dx, total(g))
     np.subtract(g, dx, dx)
 
 

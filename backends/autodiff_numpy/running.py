@@ -9,6 +9,7 @@ import numpy as np
 
 from autodiff_numpy import blocks
 from autodiff_numpy.blocks import in_blocks, is_large, lanes, rows
+from autodiff_numpy.loops import bounds, loop
 from autodiff_numpy.reductions import is_normal
 
 __all__ = ["KERNELS", "RULES"]
@@ -20,8 +21,14 @@ def _sizes(x: Any, axis: Any) -> tuple[int, int, int] | None:
     return lanes(x.shape, axis) if is_large(x) and isinstance(axis, int) else None
 
 
+_LOOPS = {np.add: "running_sum", np.multiply: "running_product"}
+
+
 def _forward(ufunc: Any, x: Any, y: Any) -> None:
     """Accumulate over the middle one of three axes into `y`."""
+    rows = x.shape[2] == 1 and x.flags.c_contiguous
+    if rows and loop(_LOOPS[ufunc], x.size)(x[:, :, 0], bounds(x.dtype)[1], y[:, :, 0]):
+        return
     if x.shape[2] < blocks.MANY:
         ufunc.accumulate(x, axis=1, out=y)
         return
@@ -65,9 +72,15 @@ def _cumulative_sum_rule(g: Any, axis: Any, include_initial: bool) -> Any:
     if sizes is None or include_initial:
         return cumulative_sum_vjp(g, axis, include_initial)
     dx = np.empty(g.shape, g.dtype)
-    back = (slice(None), slice(None, None, -1))
-    gs, dxs = g.reshape(sizes)[back], dx.reshape(sizes)[back]
-    in_blocks(lambda block: _forward(np.add, gs[block[0], :, block[1]], dxs[block[0], :, block[1]]), _lanes_of(sizes))
+    gs, dxs = g.reshape(sizes), dx.reshape(sizes)
+
+    def work(block: Any) -> None:
+        g, dx = gs[block[0], :, block[1]], dxs[block[0], :, block[1]]
+        done = g.shape[2] == 1 and loop("running_sum_rule", g.size)(g[:, :, 0], bounds(g.dtype)[1], dx[:, :, 0])
+        if not done:
+            _forward(np.add, g[:, ::-1], dx[:, ::-1])
+
+    in_blocks(work, _lanes_of(sizes))
     return dx
 
 
@@ -83,7 +96,12 @@ def _cumulative_prod_rule(g: Any, x: Any, y: Any, axis: Any, include_initial: bo
     gs, xs, ys, dxs = (a.reshape(sizes) for a in (g, x, y, dx))
 
     def work(block: Any) -> None:
-        g, x, y, dx = (a[block[0], :, block[1]] for a in (gs, xs, ys, dxs))
+        g, x, y, dx = parts = [a[block[0], :, block[1]] for a in (gs, xs, ys, dxs)]
+        if x.shape[2] == 1:
+            g, x, y, dx = (a[:, :, 0] for a in parts)
+            if loop("running_product_rule", x.size)(g, x, y, *bounds(x.dtype)[:2], dx):
+                return
+            g, x, y, dx = parts
         if is_normal(y):
             _forward(np.add, np.multiply(g, y)[:, ::-1], dx[:, ::-1])
             dx /= x
@@ -181,6 +199,8 @@ def _take_along_axis(x: Any, indices: Any, *, axis: int = -1) -> Any:
 
     def work(block: slice) -> None:
         part = xs[block]
+        if loop("take", part.size)(part, places[block], ys[block]):
+            return
         # Their range has been checked; "raise" would go through a copy of the result.
         np.take(part.reshape(-1), _flat_places(places[block], part.shape[1], x.ndim - 1), out=ys[block], mode="wrap")
 
@@ -212,6 +232,7 @@ def _along_rows(x: Any, indices: Any, axis: int) -> bool:
         is_large(x)
         and isinstance(indices, np.ndarray)
         and indices.dtype.kind == "i"
+        and indices.dtype.isnative
         and indices.ndim == x.ndim
         and axis in (-1, x.ndim - 1)
         and indices.shape[:-1] == x.shape[:-1]
@@ -230,6 +251,8 @@ def _take_along_axis_rule(g: Any, x_shape: Any, indices: Any, axis: int) -> Any:
 
     def work(block: slice) -> None:
         part = dxs[block]
+        if loop("add_at", part.size)(gs[block], places[block], bounds(g.dtype)[1], part):
+            return
         part[...] = 0
         # In the order of the indices; of one dimension NumPy has a fast loop.
         np.add.at(part.reshape(-1), _flat_places(places[block], width, dx.ndim - 1).reshape(-1), gs[block].reshape(-1))

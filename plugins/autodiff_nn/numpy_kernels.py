@@ -11,13 +11,15 @@ from autodiff_nn import fused
 from autodiff_nn.fused import cross_entropy_with_logits, layer_norm, linear
 from autodiff_nn.steps import adam_factors, adam_step, momentum_step
 from autodiff_numpy.blocks import in_blocks, rows, vanishing
+from autodiff_numpy.loops import bounds, loop
+from autodiff_numpy.reductions import less, times
 from autodiff_numpy.reductions import total as lane_sums
 
 _FAST = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 
 
 def _as_rows(x: Any, width: int) -> Any:
-    return x.reshape(x.size // width, width)
+    return np.ascontiguousarray(x).reshape(x.size // width, width)
 
 
 def _row_sums(x: Any) -> Any:
@@ -67,6 +69,11 @@ def _flat(part: Any) -> Any:
     return part.reshape(-1) if getattr(part, "shape", ()) else part
 
 
+def _spread(part: Any, x: Any, width: int) -> Any:
+    """Return a weight or a bias as an array of one axis, also if it is one number."""
+    return part.reshape(-1) if getattr(part, "shape", ()) else np.full(width, part, x.dtype)
+
+
 def _centre(x: Any, eps: float, out: Any) -> Any:
     """Write x less the mean of each row into `out`; return 1 / sqrt(variance + eps), as a column."""
     width = x.shape[1]
@@ -86,10 +93,13 @@ def _layer_norm(x: Any, weight: Any, bias: Any, *, ndim: int, eps: float) -> Any
     width = prod(x.shape[x.ndim - ndim :])
     y = np.empty(x.shape, x.dtype)
     xs, ys = _as_rows(x, width), _as_rows(y, width)
-    weight, bias = _flat(weight), _flat(bias)
+    weight, bias = _spread(weight, x, width), _spread(bias, x, width)
+    constants = x.dtype.type(1 / width), x.dtype.type(eps), bounds(x.dtype)[1]
 
     def work(block: slice) -> None:
         part = ys[block]
+        if loop("layer_norm", part.size)(xs[block], weight, bias, *constants, part):
+            return
         part *= _centre(xs[block], eps, part)
         part *= weight
         part += bias
@@ -158,12 +168,15 @@ def _layer_norm_rule(
     width = prod(x.shape[x.ndim - ndim :])
     dx = np.empty(x.shape, x.dtype)
     gs, xs, dxs = (_as_rows(a, width) for a in (g, x, dx))
-    weight = _flat(weight) if weight_shape else np.full(width, weight, x.dtype)
+    weight = _spread(weight, x, width)
+    constants = x.dtype.type(1 / width), x.dtype.type(eps), bounds(x.dtype)[1]
     blocks = rows(*xs.shape)
-    sums = np.empty((2, len(blocks), width), x.dtype)
+    sums = np.zeros((2, len(blocks), width), x.dtype)
 
     def work(i: int) -> None:
         g, part = gs[blocks[i]], dxs[blocks[i]]
+        if loop("layer_norm_rule", part.size)(g, xs[blocks[i]], weight, *constants, part, *sums[:, i]):
+            return
         y = np.empty(part.shape, x.dtype)
         factor = _centre(xs[blocks[i]], eps, y)
         np.multiply(g, y, part)
@@ -204,6 +217,11 @@ def _places(target: Any, axis: int) -> tuple[Any, ...]:
     return (*grid[:axis], target, *grid[axis:])
 
 
+def _lanes(x: Any, axis: int) -> Any:
+    """Return an array as one of three axes, the middle one of which is `axis`."""
+    return x.reshape(prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :]))
+
+
 @cross_entropy_with_logits.kernel("numpy")
 @vanishing
 def _cross_entropy(x: Any, target: Any, *, axis: int) -> Any:
@@ -223,7 +241,8 @@ def _cross_entropy(x: Any, target: Any, *, axis: int) -> Any:
 
         def work(block: slice) -> None:
             top = xs[block].max(axis=1, keepdims=True)
-            e = np.subtract(xs[block], top)
+            e = np.empty(xs[block].shape, x.dtype)
+            less(_lanes(xs[block], 1), _lanes(top, 1), _lanes(e, 1))
             np.exp(e, e)
             np.add(np.log(_row_sums(e)), top, out=totals[block])
 
@@ -242,10 +261,10 @@ def _cross_entropy_rule(g: Any, x: Any, target: Any, total: Any, axis: int) -> A
 
     def work(block: Any) -> None:
         part = dx[block]
-        np.subtract(x[block], total[block], part)
+        less(_lanes(x[block], axis), _lanes(total[block], axis), _lanes(part, axis))
         np.exp(part, part)
         part[_places(target[block], axis)] -= 1
-        part *= g[block]
+        times(_lanes(part, axis), _lanes(g[block], axis))
 
     in_blocks(work, rows(len(x), x.size // len(x)) if axis else [Ellipsis])
     return dx

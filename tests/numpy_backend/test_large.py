@@ -12,7 +12,7 @@ import pytest
 import autodiff_nn as nn
 from autodiff import Value, ops
 from autodiff.testing import check_op
-from autodiff_numpy import activations, blocks, reductions, running
+from autodiff_numpy import activations, blocks, loops, reductions, running
 
 _OPS = sorted({*reductions.KERNELS, *reductions.RULES, *running.KERNELS, *running.RULES})
 
@@ -21,6 +21,13 @@ _OPS = sorted({*reductions.KERNELS, *reductions.RULES, *running.KERNELS, *runnin
 def tiny_blocks() -> Iterator[None]:
     """Make every array count as large, and cut it into blocks of a few elements."""
     with blocks.tiny():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _by_numpy() -> Iterator[None]:
+    """Call NumPy's functions, also where Numba is installed: what that compiles is for `test_loops.py`."""
+    with loops.without():
         yield
 
 

@@ -1,0 +1,339 @@
+"""Loops over rows that Numba compiles where it is installed: one pass over memory where NumPy's functions make ten.
+
+Nothing depends on Numba: without it, and for whatever a loop reports as unusual, the kernels call NumPy. A loop knows
+nothing of `numpy.errstate`, hence each returns whether all went well: no result is infinite or NaN that NumPy might
+have warned of, and no place is beyond its row. It is imported, and compiles, when the first large array comes; what
+it compiled stays in a cache on disk. ``AUTODIFF_NUMBA=0`` leaves it alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from autodiff_numpy import blocks
+
+__all__ = ["bounds", "loop", "without"]
+
+Function = Callable[..., Any]
+
+#: Sums may be taken in any order, so that they are vectorised: in the same one at each run, on one processor.
+_FREE = {"reassoc", "contract", "nsz"}
+
+_PLAIN: dict[str, Function] = {}
+
+
+def _row_loop(function: Function) -> Function:
+    _PLAIN[function.__name__] = function
+    return function
+
+
+@cache
+def _compiler() -> Any:
+    """Return Numba's decorator, or None if there is none that works here."""
+    if os.environ.get("AUTODIFF_NUMBA") == "0":
+        return None
+    try:
+        from numba import njit
+    except Exception:  # not installed, or not for this NumPy or Python: it says so in errors of several types
+        return None
+    return njit
+
+
+@cache
+def _compiled(name: str) -> Function:
+    options = {"nogil": True, "error_model": "numpy", "fastmath": _FREE}
+    try:
+        made: Function = _compiler()(cache=True, **options)(_PLAIN[name])
+    except RuntimeError:  # no folder that the cache could be written to
+        made = _compiler()(**options)(_PLAIN[name])
+    return made
+
+
+_switch = {"on": True}
+
+
+def loop(name: str, size: int) -> Function:
+    """Return the loop of this name if it pays for a block of so many elements, else a function that returns False."""
+    if not _switch["on"] or size < blocks.LARGE // 4 or _compiler() is None:
+        return _refuse
+    return _compiled(name)
+
+
+def _refuse(*args: Any) -> bool:
+    return False
+
+
+@cache
+def bounds(dtype: Any) -> tuple[Any, Any, Any]:
+    """Return three sizes: between two a product may be divided again; up to the third no difference overflows."""
+    info = np.finfo(dtype)
+    return info.smallest_normal / info.eps, info.max, info.max * info.eps / 8
+
+
+@contextmanager
+def without() -> Iterator[None]:
+    """Let kernels call NumPy alone, as if there were no Numba. For tests."""
+    before = _switch["on"]
+    _switch["on"] = False
+    try:
+        yield
+    finally:
+        _switch["on"] = before
+
+
+# Constants come as what the arrays are made of: Numba would widen what they meet to float64. `high` is the largest
+# finite number.
+
+
+# ---- layer norm ----------------------------------------------------------------------------------------------
+
+
+@_row_loop
+def layer_norm(x: Any, weight: Any, bias: Any, share: Any, eps: Any, high: Any, y: Any) -> bool:
+    """Fill `y`; `share` is 1 over the length of a row."""
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    well = True
+    for i in range(x.shape[0]):
+        mean = zero
+        for j in range(x.shape[1]):
+            mean += x[i, j]
+        mean *= share
+        variance = zero
+        for j in range(x.shape[1]):
+            c = x[i, j] - mean
+            variance += c * c
+        factor = one / np.sqrt(variance * share + eps)
+        well &= variance <= high
+        for j in range(x.shape[1]):
+            t = (x[i, j] - mean) * factor * weight[j] + bias[j]
+            y[i, j] = t
+            well &= abs(t) <= high
+    return well
+
+
+@_row_loop
+def layer_norm_rule(
+    g: Any, x: Any, weight: Any, share: Any, eps: Any, high: Any, dx: Any, dweight: Any, dbias: Any
+) -> bool:
+    """Fill `dx`, and add to the gradients of weight and bias."""
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    well = True
+    for i in range(x.shape[0]):
+        mean = zero
+        for j in range(x.shape[1]):
+            mean += x[i, j]
+        mean *= share
+        variance, level, along = zero, zero, zero
+        for j in range(x.shape[1]):
+            c = x[i, j] - mean
+            h = g[i, j] * weight[j]
+            variance += c * c
+            level += h
+            along += h * c
+        factor = one / np.sqrt(variance * share + eps)
+        well &= variance <= high
+        level *= share
+        along *= factor * factor * share
+        for j in range(x.shape[1]):
+            c = x[i, j] - mean
+            dweight[j] += g[i, j] * c * factor
+            dbias[j] += g[i, j]
+            t = (g[i, j] * weight[j] - level - c * along) * factor
+            dx[i, j] = t
+            well &= abs(t) <= high
+    for j in range(x.shape[1]):
+        well &= abs(dweight[j]) <= high and abs(dbias[j]) <= high
+    return well
+
+
+# ---- exponentials --------------------------------------------------------------------------------------------
+
+# The exponentials themselves are NumPy's, which are vectorised.
+
+
+@_row_loop
+def shift(x: Any, column: Any, limit: Any, y: Any) -> bool:
+    """Fill `y` with `x` less a number for each row, of a size below which no difference overflows."""
+    for i in range(x.shape[0]):
+        if not -limit <= column[i] <= limit:
+            return False
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j] - column[i]
+    return True
+
+
+@_row_loop
+def scale(column: Any, high: Any, y: Any) -> bool:
+    """Multiply `y`, of numbers up to 1, by a number for each row; leave it as it is if one is infinite or NaN."""
+    for i in range(y.shape[0]):
+        if not abs(column[i]) <= high:
+            return False
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] *= column[i]
+    return True
+
+
+@_row_loop
+def share_out(high: Any, y: Any) -> bool:
+    """Divide each row, of positive numbers, by its sum."""
+    for i in range(y.shape[0]):
+        total = y[i, 0] - y[i, 0]
+        for j in range(y.shape[1]):
+            total += y[i, j]
+        if not total <= high:
+            return False
+        total = y.dtype.type(1) / total
+        for j in range(y.shape[1]):
+            y[i, j] *= total
+    return True
+
+
+@_row_loop
+def softmax_rule(g: Any, y: Any, high: Any, dx: Any) -> bool:
+    """Fill `dx` with ``(g - sum(g * y)) * y``."""
+    well = True
+    for i in range(y.shape[0]):
+        along = y.dtype.type(0)
+        for j in range(y.shape[1]):
+            along += g[i, j] * y[i, j]
+        for j in range(y.shape[1]):
+            t = (g[i, j] - along) * y[i, j]
+            dx[i, j] = t
+            well &= abs(t) <= high
+    return well
+
+
+# ---- running sums and products, products ---------------------------------------------------------------------
+
+
+@_row_loop
+def running_sum(x: Any, high: Any, y: Any) -> bool:
+    """Fill `y` with the sums of what comes before each element, itself included."""
+    well = True
+    for i in range(x.shape[0]):
+        total = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            total += x[i, j]
+            y[i, j] = total
+        well &= abs(total) <= high
+    return well
+
+
+@_row_loop
+def running_sum_rule(g: Any, high: Any, dx: Any) -> bool:
+    """Fill `dx` with the sums of what comes after each element, itself included."""
+    well = True
+    for i in range(g.shape[0]):
+        total = g.dtype.type(0)
+        for j in range(g.shape[1] - 1, -1, -1):
+            total += g[i, j]
+            dx[i, j] = total
+        well &= abs(total) <= high
+    return well
+
+
+@_row_loop
+def running_product(x: Any, high: Any, y: Any) -> bool:
+    """Fill `y` with the products of what comes before each element, itself included."""
+    well = True
+    for i in range(x.shape[0]):
+        total = x.dtype.type(1)
+        for j in range(x.shape[1]):
+            total *= x[i, j]
+            y[i, j] = total
+        well &= abs(total) <= high
+    return well
+
+
+@_row_loop
+def running_product_rule(g: Any, x: Any, y: Any, low: Any, high: Any, dx: Any) -> bool:
+    """Divide the sums of what comes after by `x`, where all of `y` is between `low` and `high` in size."""
+    well = True
+    for i in range(x.shape[0]):
+        total = x.dtype.type(0)
+        for j in range(x.shape[1] - 1, -1, -1):
+            size = abs(y[i, j])
+            if not low <= size <= high:
+                return False
+            p = g[i, j] * y[i, j]
+            total += p
+            t = total / x[i, j]
+            well &= abs(p) <= high
+            dx[i, j] = t
+            well &= abs(t) <= high
+    return well
+
+
+@_row_loop
+def product(x: Any, low: Any, high: Any, y: Any) -> bool:
+    """Fill `y` with the product of each row, which is between `low` and `high` in size."""
+    for i in range(x.shape[0]):
+        total = x.dtype.type(1)
+        for j in range(x.shape[1]):
+            total *= x[i, j]
+        if not low <= abs(total) <= high:
+            return False
+        y[i] = total
+    return True
+
+
+@_row_loop
+def product_rule(g: Any, x: Any, low: Any, high: Any, dx: Any) -> bool:
+    """Divide the product of each row, times its cotangent, by its elements."""
+    well = True
+    for i in range(x.shape[0]):
+        total = x.dtype.type(1)
+        for j in range(x.shape[1]):
+            total *= x[i, j]
+        if not low <= abs(total) <= high:
+            return False
+        total *= g[i]
+        for j in range(x.shape[1]):
+            t = total / x[i, j]
+            dx[i, j] = t
+            well &= abs(t) <= high
+    return well
+
+
+# ---- places --------------------------------------------------------------------------------------------------
+
+
+@_row_loop
+def take(x: Any, places: Any, y: Any) -> bool:
+    """Fill `y` with the elements of each row at the places of that row."""
+    width = x.shape[1]
+    for i in range(places.shape[0]):
+        for j in range(places.shape[1]):
+            k = places[i, j]
+            if k < 0:
+                k += width
+            if k < 0 or k >= width:
+                return False
+            y[i, j] = x[i, k]
+    return True
+
+
+@_row_loop
+def add_at(g: Any, places: Any, high: Any, dx: Any) -> bool:
+    """Fill `dx` with the sums of what has its place there, in the order of the places."""
+    width = dx.shape[1]
+    well = True
+    for i in range(places.shape[0]):
+        for j in range(width):
+            dx[i, j] = 0
+        for j in range(places.shape[1]):
+            k = places[i, j]
+            if k < 0:
+                k += width
+            if k < 0 or k >= width:
+                return False
+            dx[i, k] += g[i, j]
+            well &= abs(g[i, j]) <= high
+    return well

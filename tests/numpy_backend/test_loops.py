@@ -1,0 +1,239 @@
+"""Loops that Numba compiles: they are used, agree with NumPy's functions, warn where those do, and can be missing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autodiff_nn as nn
+from autodiff import Value, ops
+from autodiff.testing import check_op
+from autodiff_numpy import blocks, loops
+
+_ROWS, _WIDTH = 700, 300
+_LABELS = np.random.default_rng(2).integers(0, _WIDTH, _ROWS)
+_PLACES = np.random.default_rng(3).integers(-_WIDTH, _WIDTH, (_ROWS, _WIDTH))
+
+#: A call, how many arrays it is given beside the first, and the loops that it runs forward and backward.
+_CALLS: dict[str, tuple[Callable[..., Any], int, str]] = {
+    "layer_norm": (nn.layer_norm, 2, "layer_norm layer_norm_rule"),
+    "cross_entropy": (lambda x: nn.cross_entropy_with_logits(x, _LABELS), 0, "scale shift"),
+    "softmax": (lambda x: ops.softmax(x, axis=1), 0, "share_out shift softmax_rule"),
+    "log_softmax": (lambda x: ops.log_softmax(x, axis=1), 0, "scale shift"),
+    "logsumexp": (lambda x: ops.logsumexp(x, axis=1), 0, "scale shift"),
+    "prod": (lambda x: ops.prod(x, axis=1), 0, "product product_rule"),
+    "cumulative_sum": (lambda x: ops.cumulative_sum(x, axis=1), 0, "running_sum running_sum_rule"),
+    "cumulative_prod": (lambda x: ops.cumulative_prod(x, axis=1), 0, "running_product running_product_rule"),
+    "take_along_axis": (lambda x: ops.take_along_axis(x, _PLACES, axis=1), 0, "add_at take"),
+}
+_SPECIAL = {"plain": None, "zero": 0.0, "infinite": np.inf, "less": -np.inf, "nan": np.nan, "huge": 3e38, "tiny": 1e-44}
+
+
+def _arrays(name: str, dtype: Any, special: Any = None) -> list[Any]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((_ROWS, _WIDTH))
+    x = 1 + x / 100 if "prod" in name else x
+    if special is not None:
+        x[5, 7] = x[-1, -1] = special
+    return [x.astype(dtype), *rng.standard_normal((_CALLS[name][1], _WIDTH)).astype(dtype)]
+
+
+def _run(name: str, arrays: list[Any]) -> list[Any]:
+    """Return the value and the gradients."""
+    values = [Value(a) for a in arrays]
+    y = _CALLS[name][0](*values)
+    y.backward(np.random.default_rng(1).standard_normal(y.shape).astype(arrays[0].dtype.type))
+    return [y.data, *(v.grad for v in values)]
+
+
+@pytest.fixture
+def _numba() -> None:
+    pytest.importorskip("numba")
+
+
+@pytest.mark.usefixtures("_numba")
+@pytest.mark.parametrize("name", _CALLS)
+def test_loops_are_used(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large rows go through the loops, and these find nothing unusual."""
+    seen: dict[str, bool] = {}
+
+    def noted(loop_name: str) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            done = found(loop_name)(*args)
+            seen[loop_name] = seen.get(loop_name, True) and done
+            return done
+
+        return call
+
+    found = loops._compiled
+    monkeypatch.setattr(loops, "_compiled", noted)
+    _run(name, _arrays(name, np.float32))
+
+    assert seen == dict.fromkeys(_CALLS[name][2].split(), True)
+
+
+def test_every_loop_has_a_call() -> None:
+    """The table above leaves none out."""
+    assert {loop for *_, used in _CALLS.values() for loop in used.split()} == set(loops._PLAIN)
+
+
+@pytest.mark.usefixtures("_numba")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("special", _SPECIAL)
+@pytest.mark.parametrize("name", _CALLS)
+def test_loops_agree_with_numpy(name: str, special: str, dtype: Any) -> None:
+    """In value and gradient, where NaN is, and which infinities are where."""
+    results = []
+    for block in (loops.without(), nullcontext()):
+        with block, np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.append(_run(name, _arrays(name, dtype, _SPECIAL[special])))
+    tolerance = {np.float32: 1e-5, np.float64: 1e-13}[dtype]
+
+    for expected, actual in zip(*results, strict=True):
+        assert actual.dtype == dtype
+        assert np.array_equal(np.isnan(actual), np.isnan(expected))
+        finite = np.isfinite(expected)
+        assert np.array_equal(actual[~finite], expected[~finite], equal_nan=True)
+        scale = np.abs(expected[finite]).max(initial=0)
+        np.testing.assert_allclose(actual[finite], expected[finite], rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.usefixtures("_numba")
+@pytest.mark.parametrize("special", ["infinite", "less", "nan", "huge"])
+@pytest.mark.parametrize("name", _CALLS)
+def test_numpys_error_state_is_obeyed(name: str, special: str) -> None:
+    """What NumPy raises, raises with the loops too, and nothing else does."""
+
+    def outcome() -> Any:
+        try:
+            with np.errstate(over="raise", invalid="raise", divide="raise"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                _CALLS[name][0](*_arrays(name, np.float32, _SPECIAL[special]))
+        except Exception as exc:
+            return type(exc), type(exc.__cause__)
+        return None
+
+    with loops.without():
+        expected = outcome()
+
+    assert outcome() == expected
+
+
+@pytest.mark.usefixtures("_numba")
+@pytest.mark.parametrize("op", ["softmax", "logsumexp", "prod", "cumulative_sum"])
+def test_ops_conform_by_loops(op: str) -> None:
+    """Each sample of each op in tiny blocks, all dtypes."""
+    with blocks.tiny():
+        check_op(op)
+
+
+@pytest.mark.usefixtures("_numba")
+@pytest.mark.parametrize("op", [ops.cumulative_prod, ops.take_along_axis, nn.layer_norm, nn.cross_entropy_with_logits])
+def test_more_ops_conform_by_loops(op: Any) -> None:
+    """The same for those with several inputs, and running products."""
+    with blocks.tiny():
+        check_op(op)
+
+
+@pytest.mark.parametrize("name", _CALLS)
+def test_arrays_of_all_kinds_are_taken(name: str, tmp_path: Path) -> None:
+    """Read-only ones, of the other byte order, of files, and not in order in memory."""
+    first, *rest = _arrays(name, np.float32)
+    frozen = first.copy()
+    frozen.flags.writeable = False
+    mapped = np.memmap(tmp_path / "x", np.float32, "w+", shape=first.shape)
+    mapped[...] = first
+    expected = _run(name, [first, *rest])
+    for x in (frozen, mapped, np.asfortranarray(first), first.astype(first.dtype.newbyteorder())):
+        for a, b in zip(_run(name, [x, *rest]), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
+
+
+def test_layer_norm_keeps_digits_far_from_zero() -> None:
+    """A mean of 1e8 is taken out before anything is squared, in large arrays too."""
+    x = np.random.default_rng(0).standard_normal((400, 500))
+
+    np.testing.assert_allclose(nn.layer_norm(x + 1e8, 1.0, 0.0), nn.layer_norm(x, 1.0, 0.0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("by", ["numpy", "numba"])
+def test_layer_norm_does_not_depend_on_the_number_of_threads(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit: sums over rows are those of blocks, and blocks are cut by shape alone."""
+    if by == "numba":
+        pytest.importorskip("numba")
+    arrays = [np.random.default_rng(0).standard_normal(s).astype(np.float32) for s in ((5000, 300), (300,), (300,))]
+    results = []
+    for count in (1, 2, 3):
+        monkeypatch.setattr(blocks, "threads", lambda count=count: count)
+        blocks._pool.cache_clear()
+        values = [Value(a) for a in arrays]
+        with loops.without() if by == "numpy" else nullcontext():
+            y = nn.layer_norm(*values)
+            y.backward(arrays[0][::-1].copy())
+        results.append([y.data, *(v.grad for v in values)])
+    blocks._pool.cache_clear()
+
+    for other in results[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+_SCRIPT = """
+import sys, numpy as np
+{before}
+import autodiff, autodiff_nn as nn
+from autodiff_numpy import loops
+x = autodiff.Value(np.random.default_rng(0).standard_normal((700, 300)))
+nn.layer_norm(x, 1.0, 0.0).backward(np.ones((700, 300)))
+print(loops._compiler() is None, "numba" in sys.modules and sys.modules["numba"] is not None, abs(x.grad).max() < 1e-9)
+"""
+_ABSENT = {
+    "switched off": ("", {"AUTODIFF_NUMBA": "0"}),
+    "not installed": ("sys.modules['numba'] = None", {}),
+    "not for this NumPy": ("import builtins; builtins.__import__ = {broken}", {}),
+}
+_BROKEN = """(lambda own: lambda name, *rest: (_ for _ in ()).throw(SystemError(name)) if name == 'numba' else own(name,
+*rest))(builtins.__import__)"""
+
+
+@pytest.mark.parametrize("how", _ABSENT)
+def test_nothing_depends_on_numba(how: str) -> None:
+    """Without it, and where importing it fails, NumPy does all the work."""
+    before, environment = _ABSENT[how]
+    script = _SCRIPT.format(before=before.replace("{broken}", _BROKEN.replace("\n", " ")))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+    assert done.stdout.split() == ["True", "False", "True"], done.stderr
+
+
+@pytest.mark.usefixtures("_numba")
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba refuses to make one where no folder is writable; the loop is compiled all the same."""
+    own = loops._compiler()
+
+    def without_cache(**options: Any) -> Any:
+        if options.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return own(**options)
+
+    monkeypatch.setattr(loops, "_compiler", lambda: without_cache)
+    x, y = np.ones((2, 3)), np.empty((2, 3))
+
+    assert loops._compiled.__wrapped__("running_sum")(x, 1e300, y)
+    assert y.tolist() == [[1, 2, 3]] * 2
