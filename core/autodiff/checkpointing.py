@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import isqrt
@@ -13,11 +14,11 @@ from autodiff import trees
 from autodiff.backward import pull_back
 from autodiff.errors import ArgumentError, ArgumentTypeError, GraphError, shown
 from autodiff.forward import push_forward
-from autodiff.graph import Edge, Leaf, Node, make_node, next_seq
+from autodiff.graph import Edge, Leaf, Node, Spent, make_node, next_seq
 from autodiff.inputs import check_function, name_of
 from autodiff.modes import FORWARD, MODE, NO_GRAD, REPLAY, RULE, Switch, mode
 from autodiff.registry import registry
-from autodiff.rule import GENERAL, SEVERAL, Plan, select
+from autodiff.rule import GENERAL, SELECT, SEVERAL, Plan, select
 from autodiff.value import Value, wrap
 
 __all__ = ["checkpoint", "checkpoint_sequential"]
@@ -25,11 +26,15 @@ __all__ = ["checkpoint", "checkpoint_sequential"]
 Function = Callable[..., Any]
 
 
-def checkpoint(f: Function, *args: Any) -> Function:
+def checkpoint(f: Function, *args: Any, recompute_inputs: bool = True) -> Function:
     """Return a function that computes as `f` does, and keeps only its inputs for the backward pass.
 
     The backward pass computes `f` a second time, which costs one more forward pass and saves the memory of
     everything between. Gradients reach positional and keyword arguments and Values that `f` refers to.
+
+    Where one checkpointed call takes what another returned, as in a chain of blocks, not even every input is kept:
+    of the calls 0, 1, 2, ... in a row those of 0, 1, 4, 9, 16, ... keep theirs, and the others' are computed again,
+    once, from the nearest before. What n blocks keep grows with the square root of n, for a third forward pass.
 
     Parameters
     ----------
@@ -37,6 +42,8 @@ def checkpoint(f: Function, *args: Any) -> Function:
         Takes and returns any nesting of Values, arrays and anything else. Called again it must do the same:
         generators that it hands to random ops are replayed, other hidden state is its own business, and Values
         that it refers to must not have been changed in between.
+    recompute_inputs : bool
+        False keeps every input, which saves the third forward pass.
 
     Returns
     -------
@@ -50,7 +57,14 @@ def checkpoint(f: Function, *args: Any) -> Function:
     ArgumentError
         `f` calls a random op without a generator, which could not be replayed.
     ArgumentTypeError
-        `f` is no function, or its arguments were given along with it.
+        `f` is no function, its arguments were given along with it, or `recompute_inputs` is no bool.
+
+    Notes
+    -----
+    A block of a linear map and an activation keeps two arrays: the one that enters the activation, and the result,
+    which is the next one's input. Checkpointed with every input kept it keeps one, half of that; 64 of them in a row
+    keep 8, and 14 more at the peak of the backward pass. An input that is no result of a checkpointed call, as where
+    something is added to it in between, is always kept, and so is one that somebody else still has.
 
     References
     ----------
@@ -73,12 +87,14 @@ def checkpoint(f: Function, *args: Any) -> Function:
             f"checkpoint takes a function and returns one: checkpoint({name_of(f)})(...). It was given {len(args)} more "
             f"arguments."
         )
+    if not isinstance(recompute_inputs, bool):
+        raise ArgumentTypeError(f"checkpoint(recompute_inputs=...) is True or False; given {shown(recompute_inputs)}")
 
     @functools.wraps(f)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         if mode() & NO_GRAD:
             return f(*args, **kwargs)
-        return _record(_Call(f, args, kwargs))
+        return _record(_Call(f, args, kwargs), recompute_inputs)
 
     return checkpointed
 
@@ -137,7 +153,8 @@ def checkpoint_sequential(functions: Sequence[Function], segments: int | None = 
         )
     bounds = [len(listed) * i // count for i in range(count + 1)]
     parts = [_composed(listed[start:stop]) for start, stop in pairwise(bounds)]
-    return _composed([*map(checkpoint, parts[:-1]), parts[-1]])
+    # Their inputs are kept: that is what the segments are for.
+    return _composed([*(checkpoint(part, recompute_inputs=False) for part in parts[:-1]), parts[-1]])
 
 
 def _composed(functions: list[Function]) -> Function:
@@ -159,20 +176,62 @@ class _Call:
         leaves, self.treedef = trees.flatten((args, kwargs))
         # Handles of our own: the caller may re-bind theirs, by `+=` or `v[i] = w`, before the backward pass.
         self.leaves = [copy.copy(leaf) if type(leaf) is Value else leaf for leaf in leaves]
+        #: How many checkpointed calls come before it in a row.
+        self.number = 0
         # By id: each generator, kept so that its id stays its own, and a copy from before it was first used.
         self.generators: dict[int, tuple[Any, Any]] = {}
 
-    def run(self, *, again: bool) -> tuple[list[Any], Any]:
+    def run(self, *, again: bool, record: bool = True) -> tuple[list[Any], Any]:
         """Call the function; return the leaves of its result and their structure."""
-        given = [copy.copy(leaf) if type(leaf) is Value else leaf for leaf in self.leaves]
-        args, kwargs = trees.unflatten(self.treedef, given)
+        args, kwargs = trees.unflatten(self.treedef, self._given())
         copies = {key: _copied(before) for key, (_, before) in self.generators.items()} if again else None
         token = REPLAY.set(functools.partial(self._generator, REPLAY.get(), copies))
         try:
-            with Switch(off=NO_GRAD | RULE):
+            with Switch(on=0 if record else NO_GRAD, off=NO_GRAD | RULE):
                 return trees.flatten(self.f(*args, **kwargs))
         finally:
             REPLAY.reset(token)
+
+    def let_go(self) -> None:
+        """Let go of the inputs that other checkpointed calls made, unless the place in the row says otherwise."""
+        made = [_Made.of(leaf) if type(leaf) is Value else None for leaf in self.leaves]
+        self.number = 1 + max((m.call.number for m in made if m is not None), default=-1)
+        if isqrt(self.number) ** 2 != self.number:
+            self.leaves = [leaf if m is None else m for leaf, m in zip(self.leaves, made, strict=True)]
+
+    def _given(self) -> list[Any]:
+        """Return handles of our own on what the call was given."""
+        while True:  # until no other pass has let go of an array in between
+            self._bring_back()
+            given = [
+                copy.copy(leaf) if type(leaf) is Value else leaf.value() if type(leaf) is _Made else leaf
+                for leaf in self.leaves
+            ]
+            if not any(g is _GONE for g in given):
+                return given
+
+    def _bring_back(self) -> None:
+        """Compute the inputs again that were let go of, and before them theirs, as far as they are needed."""
+        calls = {id(self): self}
+        todo = [self]
+        for call in todo:  # grows while it is read
+            for made in call.leaves:
+                if type(made) is _Made and made.array() is None and id(made.call) not in calls:
+                    calls[id(made.call)] = made.call
+                    todo.append(made.call)
+        results: dict[int, list[Any]] = {}
+        for call in sorted(todo, key=lambda call: call.number):
+            for made in call.leaves:
+                if type(made) is _Made:
+                    made.hold(results.get(id(made.call)))
+            if call is not self:
+                results[id(call)] = call.run(again=True, record=False)[0]
+
+    def release(self) -> None:
+        """Let go of the inputs again that `run` brought back."""
+        for leaf in self.leaves:
+            if type(leaf) is _Made:
+                leaf.release()
 
     def _generator(self, outer: Any, copies: dict[int, Any] | None, generator: Any) -> Any:
         """Return the generator that a random op is to use in the place of the one it was given."""
@@ -189,6 +248,66 @@ class _Call:
         return used
 
 
+class _Made:
+    """Stands for a Value that another checkpointed call returned; its array is there as long as somebody has it."""
+
+    __slots__ = ("_array", "_edge", "_place", "_ref", "call")
+
+    def __init__(self, call: _Call, place: int, value: Value) -> None:
+        self.call = call
+        self._place = place
+        self._edge: Any = value._edge
+        self._ref = weakref.ref(value._array)
+        self._array: Any = None
+
+    @classmethod
+    def of(cls, value: Value) -> _Made | None:
+        """Return what stands for `value`; None if no such call made it, or its array cannot be let go of."""
+        edge: Any = value._edge
+        node = edge.edge1 if type(edge) is Node and edge.plan is SELECT else None
+        if node is None or type(node.plan) is not _CheckpointPlan or type(node.saved) is Spent:
+            return None
+        call, places, _ = node.saved
+        try:
+            return cls(call, places[edge.saved], value)
+        except TypeError:  # scalars and batches know no weak references
+            return None
+
+    def array(self) -> Any:
+        """Return the array, None if it has to be computed."""
+        return self._ref() if self._array is None else self._array
+
+    def hold(self, results: list[Any] | None) -> None:
+        """Keep the array: the one that is there, or that of the results."""
+        array = self.array()
+        if array is None:
+            y = results[self._place] if results is not None and self._place < len(results) else None
+            if type(y) is not Value or tuple(y.shape) != tuple(self._edge.shape):
+                raise _another(self.call)
+            array = y._array
+            self._ref = weakref.ref(array)
+        self._array = array
+
+    def release(self) -> None:
+        """Keep the array no longer."""
+        self._array = None
+
+    def value(self) -> Any:
+        """Return a handle such as the caller had; `_GONE` if the array is not there."""
+        array = self.array()
+        return _GONE if array is None else wrap(array, self._edge)
+
+
+_GONE = object()
+
+
+def _another(call: _Call) -> GraphError:
+    return GraphError(
+        f"checkpoint: computed again, {name_of(call.f)} returned something of another structure than the first time. "
+        f"A checkpointed function must do the same each time it is called."
+    )
+
+
 def _copied(generator: Any) -> Any:
     """Return a generator in the same state; the libraries know how theirs are copied."""
     copies = (backend.copy_generator(generator) for backend in registry.backends.values())
@@ -196,7 +315,7 @@ def _copied(generator: Any) -> Any:
     return copy.deepcopy(generator) if found is None else found
 
 
-def _record(call: _Call) -> Any:
+def _record(call: _Call, recompute_inputs: bool) -> Any:
     """Run once, and replace the graph of the run by one node with the edges at which that graph ends."""
     start = next_seq()
     leaves, treedef = call.run(again=False)
@@ -204,6 +323,8 @@ def _record(call: _Call) -> Any:
     if not places:
         return trees.unflatten(treedef, leaves)
     edges = _ends([leaves[i]._edge for i in places], start)
+    if recompute_inputs:
+        call.let_go()
     facts = tuple([(leaves[i].shape, leaves[i].dtype, type(leaves[i]._array)) for i in places])
     node = make_node(_CheckpointPlan(len(edges)), edges, (call, places, edges), facts, SEVERAL, tuple)
     for k, i in enumerate(places):
@@ -279,16 +400,14 @@ def _again(saved: Any) -> tuple[list[Any], int]:
     start = next_seq()
     leaves, _ = call.run(again=True)
     if max(places) >= len(leaves) or any(type(leaves[i]) is not Value or leaves[i]._edge is None for i in places):
-        raise GraphError(
-            f"checkpoint: computed again, {name_of(call.f)} returned something of another "
-            f"structure than the first time. A checkpointed function must do the same each time it is called."
-        )
+        raise _another(call)
     return [leaves[i]._edge for i in places], start
 
 
 def _pull(g: Any, saved: Any) -> list[Any]:
     record = any(type(part) is Value for part in g)
     roots, start = _again(saved)
+    saved[0].release()  # the calls before keep theirs until their turn comes
     pairs = [(root, part) for root, part in zip(roots, g, strict=True) if part is not None]
     for root, part in pairs:
         if tuple(root.shape) != tuple(part.shape):
