@@ -81,6 +81,7 @@ class Value(Leaving):
     """
 
     __slots__ = ("__weakref__",)
+    __pandas_priority__ = 5000  # above a DataFrame's: `series * value` is left to the Value, as `array * value` is
     __hash__ = object.__hash__  # by identity: `==` compares elements
 
     def __init_subclass__(cls) -> None:

@@ -37,6 +37,26 @@ def test_writing_into_an_array_drops_no_gradient() -> None:
     assert z.tolist() == [0.0, 0.0]
 
 
+def test_columns_of_tables_on_either_side() -> None:
+    """A pandas Series is data, on the left as on the right; one that would swallow a gradient is refused."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    v = Value([10.0, 20.0])
+    for found, wanted in (
+        (table.a * v, [10.0, 40.0]),
+        (v * table.a, [10.0, 40.0]),
+        (table.a - v, [-9.0, -18.0]),
+        (table > v, [[False, False], [False, False]]),
+    ):
+        assert type(found) is Value
+        assert found.tolist() == wanted
+    for swallow in (lambda: table.assign(c=v), lambda: table @ v):
+        with pytest.raises(GradientTypeError):
+            swallow()
+    (table.a * v).sum().backward()
+    assert v.grad.tolist() == [1.0, 2.0]
+
+
 def test_truth() -> None:
     """One element has a truth, also while it needs a gradient; none or several have not."""
     assert bool(Value(2.0)) is True
