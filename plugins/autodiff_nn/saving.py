@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 from autodiff import AutodiffError
@@ -43,7 +45,7 @@ def save(
     Parameters
     ----------
     path : path
-        The file; one that exists is replaced.
+        The file; one that exists is replaced, with its permissions kept.
     state : Module, or mapping of str to array or Value
         A module stands for its `state_dict`.
     metadata : mapping of str to str, optional
@@ -96,9 +98,12 @@ def _path(where: str, path: Any) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path = path.resolve()  # a link stays one
+    part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}.part")
     try:
         with part.open("wb") as file:
+            if path.is_file():
+                shutil.copymode(path, part)  # before anything is in it that not everybody may read
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -111,12 +116,15 @@ def _write(path: Path, content: bytes) -> None:
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read the arrays of a file, as NumPy arrays in the order of their names.
 
-    ``model.load_state_dict(load(path))`` puts them into a module.
+    ``model.load_state_dict(load(path))`` puts them into a module. Numbers of the dtype bfloat16, which NumPy has not,
+    are there as float32, which has them all.
 
     Raises
     ------
     ArgumentError
         The file is not of this format, or is damaged.
+    ArgumentTypeError
+        It has numbers of a dtype that NumPy has not.
     MissingPackageError
         safetensors is not installed.
 
@@ -130,9 +138,40 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     library = _safetensors()
     try:
-        return dict(sorted(library.numpy.load(_path("load", path).read_bytes()).items()))
+        entries = library.deserialize(_path("load", path).read_bytes())
     except library.SafetensorError as exc:
         raise ArgumentError(f"load: {str(path)!r} is no safetensors file, or is damaged: {exc}") from exc
+    return {name: _array(name, **entry) for name, entry in sorted(entries)}
+
+
+#: NumPy's names of the format's dtypes.
+_DTYPES = {
+    "BOOL": "bool",
+    **{
+        f"{letter}{bits}": f"{kind}{bits}" for letter, kind in (("I", "int"), ("U", "uint")) for bits in (8, 16, 32, 64)
+    },
+    **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
+    "C64": "complex64",
+}
+
+
+def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> Any:
+    """Return an entry of a file as an array that may be written to."""
+    import numpy as np
+
+    if dtype == "BF16":  # the upper half of a float32
+        wide = np.frombuffer(data, "<u2").astype("<u4") << 16
+        return wide.view("<f4").astype(np.float32).reshape(shape)
+    if dtype not in _DTYPES:
+        raise ArgumentTypeError(
+            f"load: {name!r} has the dtype {dtype}, which NumPy has not; convert the file where it was made, or read it "
+            f"with safetensors and another library"
+        )
+    return (
+        np.frombuffer(data, np.dtype(_DTYPES[dtype]).newbyteorder("<"))
+        .astype(_DTYPES[dtype], copy=False)
+        .reshape(shape)
+    )
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -154,8 +193,11 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     {'epoch': '3'}
     """
     library = _safetensors()
+    place = _path("load_metadata", path)
+    with place.open("rb"):  # says what is wrong with the path in the same way as everywhere
+        pass
     try:
-        with library.safe_open(str(_path("load_metadata", path)), framework="numpy") as file:
+        with library.safe_open(str(place), framework="numpy") as file:
             return dict(file.metadata() or {})
     except library.SafetensorError as exc:
         raise ArgumentError(f"load_metadata: {str(path)!r} is no safetensors file, or is damaged: {exc}") from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -111,6 +112,63 @@ def test_damaged_files_are_told(tmp_path, read):
             read(path)
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "other")
+
+
+def test_no_damage_of_a_file_is_another_error(tmp_path):
+    """Cut anywhere, or with bytes changed, a file is read or is told to be damaged."""
+    path = tmp_path / "file"
+    nn.save(path, {"a": np.arange(3.0), "b": np.zeros((0, 2)), "c": np.array(1, np.int8)}, {"key": "value"})
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(AutodiffError, match="damaged"):
+            nn.load(path)
+    for _ in range(500):
+        content = bytearray(whole)
+        content[rng.integers(len(content))] = rng.integers(256)
+        path.write_bytes(bytes(content))
+        for read in (nn.load, nn.load_metadata):
+            with contextlib.suppress(AutodiffError):
+                read(path)
+
+
+def test_files_of_pytorch_are_read(tmp_path):
+    """A model's, and every dtype that NumPy has; bfloat16 as float32; of others the error names entry and dtype."""
+    torch = pytest.importorskip("torch")
+    library = pytest.importorskip("safetensors.torch")
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4)).double()
+    library.save_file(theirs.state_dict(), tmp_path / "model", metadata={"format": "pt"})
+    ours = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    assert ours.load_state_dict(nn.load(tmp_path / "model")) == ([], [])
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    np.testing.assert_allclose(ours.eval()(x).data, theirs.eval()(torch.tensor(x)).detach().numpy(), rtol=1e-12)
+
+    names = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64")
+    tensors = {name: torch.arange(6).reshape(2, 3).to(getattr(torch, name)) for name in names}
+    tensors["bfloat16"] = torch.tensor([1.0, -3.140625, 1e30, float("inf"), 0.0]).to(torch.bfloat16)
+    library.save_file(tensors, tmp_path / "dtypes")
+    found = nn.load(tmp_path / "dtypes")
+    for name in names:
+        assert (str(found[name].dtype), found[name].tolist()) == (name, tensors[name].tolist())
+        assert found[name].flags.writeable
+    assert (found["bfloat16"].dtype, found["bfloat16"].tolist()) == (np.float32, tensors["bfloat16"].tolist())
+
+    library.save_file({"small": torch.ones(2).to(torch.float8_e4m3fn)}, tmp_path / "other")
+    with pytest.raises(AutodiffError, match="'small' has the dtype F8_E4M3, which NumPy has not"):
+        nn.load(tmp_path / "other")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has neither such permissions nor links for everybody")
+def test_permissions_and_links_stay(tmp_path):
+    """A file that only its owner may read stays so, and what a link names is replaced, not the link."""
+    path, link = tmp_path / "file", tmp_path / "link"
+    nn.save(path, {"a": np.zeros(3)})
+    path.chmod(0o600)
+    link.symlink_to(path)
+    nn.save(link, {"a": np.ones(2)})
+
+    assert (link.is_symlink(), path.stat().st_mode & 0o777) == (True, 0o600)
+    assert nn.load(path)["a"].tolist() == [1.0, 1.0]
 
 
 def run(code):
