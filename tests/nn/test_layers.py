@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import autodiff_nn as nn
-from autodiff import AutodiffError, ops
+from autodiff import AutodiffError, ops, vmap
 from autodiff.testing import check_grads
 
 RNG = np.random.default_rng(0)
@@ -154,3 +154,12 @@ def test_wrong_arguments_are_named(name):
     call, message = _WRONG[name]
     with pytest.raises(AutodiffError, match=message):
         call()
+
+
+def test_batch_norm_in_use_is_mapped_over_examples():
+    """After `eval` nothing depends on the other examples, so that vmap gives the same numbers."""
+    layer = nn.BatchNorm1d(3)
+    layer(np.random.default_rng(0).normal(size=(5, 3)))
+    layer.eval()
+    x = np.random.default_rng(1).normal(size=(4, 3))
+    np.testing.assert_allclose(vmap(lambda row: layer(row[None])[0])(x), layer(x).data, rtol=1e-12)
