@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import os
 import sys
 import time
 import warnings
+from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,15 +20,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from rich.console import Console  # after the number of threads is set, before NumPy is imported
 from rich.progress import track
 
-from sabotage import report
-from sabotage.checks import SURVIVED, check_rule, compare
+from autodiff.registry import registry
+from autodiff.testing import check_op
+from sabotage import checks, report, scheduler
+from sabotage.ledger import UNDECIDED, Ledger
 from sabotage.rules import rule_mutants
-from sabotage.scheduler import check_scheduler, compare_programs, scheduler_mutants, within_pytest
+from sabotage.sources import functions
 from sabotage.trials import trials
 
-#: A mutant that takes longer hangs: an op's check takes a tenth of a second, all the scheduler's tests ten.
+#: A mutant that takes longer hangs: all that an op has to pass takes seconds, all the scheduler's tests ten.
 _SECONDS = {"rules": 60, "scheduler": 180}
 _COMPARING = 900
+_OPEN = (UNDECIDED, "survived", "unplanted", "rounding")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,71 +41,103 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--match", default="", help="plant where the name of the op or function contains this")
     parser.add_argument("--kind", default="", help="plant faults of this kind alone")
     parser.add_argument("--sample", type=int, default=0, help="so many of them, picked at random")
-    parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--no-comparison", action="store_true", help="count survivors that may be equivalent as such")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample, and of the order")
+    parser.add_argument("--no-comparison", action="store_true", help="leave open which survivors are equivalent")
+    parser.add_argument("--fresh", action="store_true", help="forget what an earlier run found")
+    parser.add_argument("--retry", action="store_true", help="plant those that survived an earlier run again")
+    parser.add_argument("--report", action="store_true", help="plant nothing: report what is known")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("build/sabotage"), help="where the report goes")
+    parser.add_argument("--out", type=Path, default=Path("build/sabotage"), help="where results and report go")
+    parser.add_argument("--page", type=Path, help="write the report to this file, too")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     console = Console(width=None if sys.stdout.isatty() else 140)
-    results: list[dict[str, Any]] = []
+    ledger = Ledger(options.out / "results.jsonl", fresh=options.fresh)
+    mutants = []
     for part in ("rules", "scheduler"):
         if options.only in (None, part):
-            run = partial(_run, part, options, console)
-            results += run() if part == "rules" else within_pytest(run)
-    report.show(results, console)
-    report.write(results, options.out)
+            run = partial(_run, part, options, console, ledger)
+            mutants += scheduler.within_pytest(run) if part == "scheduler" and not options.report else run()
+    results = [ledger.known[m.key] for m in mutants if m.key in ledger.known]
+    report.show(results, len(mutants), console)
+    report.write(results, len(mutants), options.out, options.page)
     console.print(f"report: {options.out}")
-    return int(not results or any(r["outcome"] not in (*report.CAUGHT, "equivalent") for r in results))
+    return int(not results or len(results) < len(mutants) or any(r["outcome"] in _OPEN for r in results))
 
 
-def _run(part: str, options: Any, console: Console) -> list[dict[str, Any]]:
-    mutants = rule_mutants() if part == "rules" else scheduler_mutants()
+def _run(part: str, options: Any, console: Console, ledger: Ledger) -> list[Any]:
+    """Plant what is not known yet, compare what survives, and return all mutants that were chosen."""
+    mutants = rule_mutants() if part == "rules" else scheduler.scheduler_mutants()
     mutants = [m for m in mutants if options.match in m.where and options.kind in m.kind]
+    # In a random order, so that what a run has done that is cut short is a sample.
+    mutants.sort(key=lambda m: _draw(m, options.seed))
     if options.sample:
         size = options.sample if options.only else options.sample * (3 if part == "rules" else 1) // 4
-        mutants = sorted(mutants, key=lambda m: _draw(m, options.seed))[:size]
-    check, again = (check_rule, compare) if part == "rules" else (check_scheduler, compare_programs)
+        mutants = mutants[:size]
+    if options.report:
+        return mutants
+    again = (*_OPEN, "") if options.retry else ("",)
+    chosen = [m for m in mutants if ledger.outcome(m) in again]
+    _warm()
     began = time.monotonic()
+    for mutant, (outcome, told), seconds in _tried(chosen, _check(part), _SECONDS[part], options, console, part):
+        ledger.note(mutant, part, UNDECIDED if outcome == "survived" else outcome, told, seconds)
+    survivors = [m for m in mutants if ledger.outcome(m) in (UNDECIDED, "unplanted")]
+    if not options.no_comparison:
+        _compare(part, survivors, options, console, ledger)
+    console.print(f"{part}: {len(chosen)} mutants in {time.monotonic() - began:.0f} s")
+    return mutants
+
+
+def _check(part: str) -> Callable[[Any], tuple[str, str]]:
+    return checks.check_rule if part == "rules" else scheduler.check_scheduler
+
+
+def _compare(part: str, survivors: list[Any], options: Any, console: Console, ledger: Ledger) -> None:
+    """Tell the equivalent from the others: the gradients of the original are computed once for mutants of the same ops."""
+    alike: dict[tuple[str, ...], list[Any]] = defaultdict(list)
+    for mutant in survivors:
+        alike[tuple(mutant.ops)].append(mutant)
+
+    def original(op_ids: tuple[str, ...]) -> Any:
+        return scheduler.programs() if part == "scheduler" else checks.before(list(op_ids))
+
+    compared = scheduler.compare_programs if part == "scheduler" else checks.compare
+    for op_ids, found, _ in _tried(list(alike), original, _COMPARING, options, console, "originals"):
+        if not isinstance(found, dict):
+            raise RuntimeError(f"the gradients of {op_ids} could not be computed: {found}")
+        work = partial(_against, compared, found)
+        for mutant, (outcome, told), seconds in trials(
+            alike[op_ids], work, seconds=_COMPARING, processes=options.processes
+        ):
+            # A comparison that ends otherwise has found a difference too.
+            known = outcome if outcome in ("equivalent", "rounding") else "survived"
+            ledger.note(mutant, part, known, told, seconds)
+
+
+def _against(compared: Callable[..., Any], found: Any, mutant: Any) -> Any:
+    return compared(mutant, found)
+
+
+def _tried(jobs: list[Any], work: Any, seconds: float, options: Any, console: Console, what: str) -> Any:
     shown = {"console": console, "disable": not console.is_terminal}
-    results, survivors = [], []
-    options.out.mkdir(parents=True, exist_ok=True)
-    log = (options.out / f"{part}.log").open("w", buffering=1)  # what is known if the run is cut short
-    first = trials(mutants, check, seconds=_SECONDS[part], processes=options.processes)
-    for mutant, (outcome, told), seconds in track(first, part, len(mutants), **shown):
-        if outcome in (SURVIVED[0], "unplanted"):
-            survivors.append(mutant)
-            print("survives the tests:", mutant, file=log)
-        else:
-            results.append(_result(mutant, outcome, told, seconds))
-            print(f"{outcome}: {mutant}", file=log)
-    if options.no_comparison:
-        results += [_result(m, "survived", "not compared", 0.0) for m in survivors]
-        survivors = []
-    second = trials(survivors, again, seconds=_COMPARING, processes=options.processes)
-    for mutant, (outcome, told), seconds in track(second, "survivors", len(survivors), **shown):
-        # A comparison that ends otherwise has found a difference too.
-        results.append(_result(mutant, outcome if outcome == "equivalent" else "survived", told, seconds))
-        print(f"{results[-1]['outcome']}: {mutant} ({told})", file=log)
-    log.close()
-    console.print(f"{part}: {len(mutants)} mutants in {time.monotonic() - began:.0f} s")
-    return sorted(results, key=lambda r: r["mutant"])
+    return track(trials(jobs, work, seconds=seconds, processes=options.processes), what, len(jobs), **shown)
+
+
+def _warm() -> None:
+    """Do once what each forked process would do again: C expressions are compiled, functions are found."""
+    for op in registry.load().ops.values():
+        if getattr(op, "c", None) is not None:
+            check_op(op, dtypes=["float64", "float32"], order=1)
+    functions.cache_clear()
+    functions()
+    gc.collect()
+    gc.freeze()  # the collector would write into each object, and its page would be copied
 
 
 def _draw(mutant: Any, seed: int) -> bytes:
     """Return the same for the same fault as long as its function is the same, whatever changes elsewhere."""
     return hashlib.blake2b(f"{seed} {mutant.where} {mutant.kind} {mutant.before} {mutant.after}".encode()).digest()
-
-
-def _result(mutant: Any, outcome: str, told: str, seconds: float) -> dict[str, Any]:
-    return {
-        "where": mutant.where,
-        "kind": mutant.kind,
-        "mutant": str(mutant),
-        "outcome": outcome,
-        "told": told,
-        "seconds": round(seconds, 2),
-    }
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ and NaN, other inputs that need a gradient, other layouts. What the original ref
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -20,16 +19,18 @@ from autodiff.testing.drawing import draw
 __all__ = ["INPUTS", "outcomes"]
 
 INPUTS = 1000
+#: LAPACK may search for the singular values of NaN for ever.
+_FINITE = ("factors", "solving", "determinants")
 _SPECIAL = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, np.inf, -np.inf, np.nan, 1e-30, 1e30, 3.0, -3.0, 6.0)
 
 
-def outcomes(op_ids: Sequence[str], numbers: Sequence[int]) -> list[str | None]:
-    """Return for each number a digest of the gradients of one random call; None where the call is refused."""
+def outcomes(op_ids: Sequence[str], numbers: Sequence[int]) -> list[list[Any] | None]:
+    """Return for each number the gradients of one random call; None where the call is refused."""
     with np.errstate(all="ignore"):
         return [_outcome(registry.op(op_ids[n % len(op_ids)]), n) for n in numbers]
 
 
-def _outcome(op: Any, number: int) -> str | None:
+def _outcome(op: Any, number: int) -> list[Any] | None:
     rng = np.random.default_rng(number)
     sample = op.samples[int(rng.integers(len(op.samples)))]
     plain = number % 5 == 0  # the sample as it is
@@ -48,12 +49,7 @@ def _outcome(op: Any, number: int) -> str | None:
             parts += step(op, inputs, _copied(attrs), needs, np.random.default_rng(number))
         except Exception as exc:
             parts.append(type(exc).__name__)
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(
-            repr((part.shape, part.dtype, part.tobytes())).encode() if hasattr(part, "shape") else repr(part).encode()
-        )
-    return digest.hexdigest()
+    return parts
 
 
 def _copied(attrs: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +123,10 @@ def _varied(op: Any, sample: Any, rng: Any) -> tuple[list[Any], dict[str, Any]]:
             else:
                 x = x.astype(dtype)
             if special:
-                x = np.where(rng.random(x.shape) < 0.4, rng.choice(_SPECIAL, x.shape), x).astype(x.dtype)
+                chosen = rng.choice(_SPECIAL, x.shape)
+                if op.module.rpartition(".")[2] in _FINITE:
+                    chosen = np.where(np.abs(chosen) < 10, chosen, 0.0)
+                x = np.where(rng.random(x.shape) < 0.4, chosen, x).astype(x.dtype)
             x = np.asfortranarray(x) if rng.random() < 0.2 else np.asarray(x)
         inputs.append(x)
     ndim = max([np.ndim(x) for x in inputs if isinstance(x, np.ndarray)], default=0)

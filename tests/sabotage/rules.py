@@ -6,6 +6,8 @@ A `Target` is a function, and the ops whose check has to catch what is wrong wit
 from __future__ import annotations
 
 import ast
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
@@ -17,7 +19,7 @@ from autodiff.rule import Rule
 from sabotage.mutations import faults
 from sabotage.sources import Source, function_of, source_of
 
-__all__ = ["Mutant", "rule_mutants"]
+__all__ = ["Mutant", "keyed", "rule_mutants", "unique"]
 
 #: A function that many ops use is tried on so many of them.
 _USERS = 12
@@ -27,7 +29,8 @@ _USERS = 12
 class Mutant:
     """One fault, ready to be planted in a process that is thrown away.
 
-    `where` is what the score is counted by: an op, or a function that several use.
+    `where` is what the score is counted by: an op, or a function that several use. `key` is the same for the same
+    fault as long as its function stays as it is, whatever changes elsewhere.
     """
 
     where: str
@@ -37,7 +40,8 @@ class Mutant:
     after: str
     ops: list[str]
     plant: Callable[[], int]
-    items: list[str] = field(default_factory=list)
+    key: str
+    items: list[Any] = field(default_factory=list)
 
     def __str__(self) -> str:
         return f"{self.where} [{self.kind}] {self.place}: {self.before} -> {self.after}"
@@ -74,7 +78,17 @@ def rule_mutants() -> list[Mutant]:
         mutants += _of_objects(op)
     for target in targets.values():
         mutants += _of_target(target)
-    return sorted(mutants, key=lambda m: m.where)
+    return unique(sorted(mutants, key=lambda m: m.where))
+
+
+def unique(mutants: list[Mutant]) -> list[Mutant]:
+    """Number those that have the same key: lambdas of one op that say the same."""
+    seen: Counter[str] = Counter()
+    for mutant in mutants:
+        seen[mutant.key] += 1
+        if seen[mutant.key] > 1:
+            mutant.key += f" {seen[mutant.key]}"
+    return mutants
 
 
 def _rules_of(op: Any) -> Iterator[tuple[str, Any]]:
@@ -135,9 +149,16 @@ def _of_target(target: Target) -> list[Mutant]:
         return lambda: target.source.plant(target.key, fault)
 
     return [
-        Mutant(where, f.kind, f"{file}:{f.line} {name}", f.before, f.after, users[:_USERS], planter(f))
-        for f in faults(node, rule=target.rule)
+        Mutant(where, f.kind, f"{file}:{f.line} {name}", f.before, f.after, users[:_USERS], planter(f), key)
+        for f, key in keyed(f"{where} {file} {name}", node, faults(node, rule=target.rule))
     ]
+
+
+def keyed(where: str, node: ast.AST, found: list[Any]) -> Iterator[tuple[Any, str]]:
+    """Return each fault of a function with a key."""
+    source = f"{where} {ast.dump(node)}"
+    for n, fault in enumerate(found):
+        yield fault, hashlib.blake2b(f"{n} {source}".encode(), digest_size=12).hexdigest()
 
 
 def _of_objects(op: Any) -> list[Mutant]:
@@ -175,7 +196,7 @@ def _of_objects(op: Any) -> list[Mutant]:
             mutants += [
                 Mutant(
                     op.id, kind, f"{role}[{i}]", before, str(new), [op.id],
-                    lambda rule=rule, new=new: plant(rule, new),
+                    lambda rule=rule, new=new: plant(rule, new), f"{op.id} {role}[{i}] {kind} {before}",
                 )
                 for kind, before, new in changes
             ]  # fmt: skip

@@ -10,6 +10,7 @@ import ast
 import functools
 import gc
 import inspect
+from collections import defaultdict
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from autodiff.registry import registry
 from sabotage.mutations import RUNTIME, Fault
 
-__all__ = ["Source", "function_of", "source_of"]
+__all__ = ["Source", "function_of", "functions", "source_of"]
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -50,7 +51,7 @@ class Source:
 
     def plant(self, key: Key, fault: Fault) -> int:
         """Swap the function with the fault in, for good; return how many function objects changed."""
-        before = self._compiled()
+        before = self._unchanged
         mend = fault.plant()
         try:
             after = self._compiled()
@@ -62,16 +63,18 @@ class Source:
         finally:
             mend()
         changed = 0
-        chain = {key, *self.around[key]}
-        for function in [obj for obj in gc.get_objects() if type(obj) is FunctionType]:
-            code = function.__code__
-            if code.co_filename == self.path and (its := _key_of_code(code)) in chain:
+        for its in (key, *self.around[key]):
+            for function in functions()[self.path].get(its, ()):
                 function.__code__ = after[its]
                 function.__globals__.update(RUNTIME)
                 changed += its == key
         for op in registry.load().ops.values():
             op.forget_kernels()  # plans may have looked into the function that it was
         return changed
+
+    @functools.cached_property
+    def _unchanged(self) -> dict[Key, CodeType]:
+        return self._compiled()
 
     def _compiled(self) -> dict[Key, CodeType]:
         found: dict[Key, CodeType] = {}
@@ -114,8 +117,23 @@ def _last(code: CodeType) -> tuple[int, ...]:
 
 
 @functools.cache
+def functions() -> dict[str, dict[Key, list[FunctionType]]]:
+    """Return every function object that there is, by file and key; looked for once, before the first process is forked."""
+    found: dict[str, dict[Key, list[FunctionType]]] = defaultdict(lambda: defaultdict(list))
+    for function in [obj for obj in gc.get_objects() if type(obj) is FunctionType]:
+        code = function.__code__
+        if code.co_filename in _sources:
+            found[code.co_filename][_key_of_code(code)].append(function)
+    return found
+
+
+_sources: set[str] = set()
+
+
+@functools.cache
 def source_of(path: str) -> Source:
     """Return the source of a file, parsed once."""
+    _sources.add(path)
     return Source(path)
 
 
