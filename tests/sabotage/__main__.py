@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,15 @@ from rich.progress import track
 from autodiff.registry import registry
 from autodiff.testing import check_op
 from sabotage import checks, report, scheduler
-from sabotage.ledger import UNDECIDED, Ledger
+from sabotage.ledger import Ledger
 from sabotage.rules import rule_mutants
 from sabotage.sources import functions
 from sabotage.trials import trials
 
 #: A mutant that takes longer hangs: all that an op has to pass takes seconds, all the scheduler's tests ten.
 _SECONDS = {"rules": 60, "scheduler": 180}
-_COMPARING = 900
-_OPEN = (UNDECIDED, "survived", "unplanted", "rounding")
+_ORIGINAL = 600
+_OPEN = ("survived", "unplanted", "rounding")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,9 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kind", default="", help="plant faults of this kind alone")
     parser.add_argument("--sample", type=int, default=0, help="so many of them, picked at random")
     parser.add_argument("--seed", type=int, default=0, help="of the sample, and of the order")
-    parser.add_argument("--no-comparison", action="store_true", help="leave open which survivors are equivalent")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run found")
-    parser.add_argument("--retry", action="store_true", help="plant those that survived an earlier run again")
+    parser.add_argument("--retry", action="store_true", help="plant those that an earlier run did not catch again")
     parser.add_argument("--report", action="store_true", help="plant nothing: report what is known")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("build/sabotage"), help="where results and report go")
@@ -69,59 +68,43 @@ def _run(part: str, options: Any, console: Console, ledger: Ledger) -> list[Any]
     """Plant what is not known yet, compare what survives, and return all mutants that were chosen."""
     mutants = rule_mutants() if part == "rules" else scheduler.scheduler_mutants()
     mutants = [m for m in mutants if options.match in m.where and options.kind in m.kind]
-    # In a random order, so that what a run has done that is cut short is a sample.
+    # In a random order, but for those of one op, so that what a run has done that is cut short is a sample of ops.
     mutants.sort(key=lambda m: _draw(m, options.seed))
     if options.sample:
         size = options.sample if options.only else options.sample * (3 if part == "rules" else 1) // 4
         mutants = mutants[:size]
     if options.report:
         return mutants
-    again = (*_OPEN, "") if options.retry else ("",)
+    again = (*_OPEN, "equivalent", "") if options.retry else ("",)
     chosen = [m for m in mutants if ledger.outcome(m) in again]
     _warm()
     began = time.monotonic()
-    for mutant, (outcome, told), seconds in _tried(chosen, _check(part), _SECONDS[part], options, console, part):
-        ledger.note(mutant, part, UNDECIDED if outcome == "survived" else outcome, told, seconds)
-    survivors = [m for m in mutants if ledger.outcome(m) in (UNDECIDED, "unplanted")]
-    if not options.no_comparison:
-        _compare(part, survivors, options, console, ledger)
+    shown = {"console": console, "disable": not console.is_terminal, "total": len(chosen), "description": part}
+    for mutant, (outcome, told), seconds in track(_tried(part, chosen, options.processes), **shown):
+        ledger.note(mutant, part, outcome, told, seconds)
     console.print(f"{part}: {len(chosen)} mutants in {time.monotonic() - began:.0f} s")
     return mutants
 
 
-def _check(part: str) -> Callable[[Any], tuple[str, str]]:
-    return checks.check_rule if part == "rules" else scheduler.check_scheduler
-
-
-def _compare(part: str, survivors: list[Any], options: Any, console: Console, ledger: Ledger) -> None:
-    """Tell the equivalent from the others: the gradients of the original are computed once for mutants of the same ops."""
+def _tried(part: str, chosen: list[Any], processes: int) -> Iterator[tuple[Any, Any, float]]:
+    """Yield each mutant and what became of it: the gradients of the original are computed once for those of the same ops."""
     alike: dict[tuple[str, ...], list[Any]] = defaultdict(list)
-    for mutant in survivors:
+    for mutant in chosen:
         alike[tuple(mutant.ops)].append(mutant)
 
     def original(op_ids: tuple[str, ...]) -> Any:
         return scheduler.programs() if part == "scheduler" else checks.before(list(op_ids))
 
-    compared = scheduler.compare_programs if part == "scheduler" else checks.compare
-    for op_ids, found, _ in _tried(list(alike), original, _COMPARING, options, console, "originals"):
+    check = scheduler.check_scheduler if part == "scheduler" else checks.check_rule
+    for op_ids, found, _ in trials(list(alike), original, seconds=_ORIGINAL, processes=1):
         if not isinstance(found, dict):
             raise RuntimeError(f"the gradients of {op_ids} could not be computed: {found}")
-        work = partial(_against, compared, found)
-        for mutant, (outcome, told), seconds in trials(
-            alike[op_ids], work, seconds=_COMPARING, processes=options.processes
-        ):
-            # A comparison that ends otherwise has found a difference too.
-            known = outcome if outcome in ("equivalent", "rounding") else "survived"
-            ledger.note(mutant, part, known, told, seconds)
+        work = partial(_checked, check, found)
+        yield from trials(alike[op_ids], work, seconds=_SECONDS[part], processes=processes)
 
 
-def _against(compared: Callable[..., Any], found: Any, mutant: Any) -> Any:
-    return compared(mutant, found)
-
-
-def _tried(jobs: list[Any], work: Any, seconds: float, options: Any, console: Console, what: str) -> Any:
-    shown = {"console": console, "disable": not console.is_terminal}
-    return track(trials(jobs, work, seconds=seconds, processes=options.processes), what, len(jobs), **shown)
+def _checked(check: Callable[..., Any], found: Any, mutant: Any) -> Any:
+    return check(mutant, found)
 
 
 def _warm() -> None:

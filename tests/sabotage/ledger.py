@@ -12,10 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-__all__ = ["UNDECIDED", "Ledger", "commit"]
-
-#: Survived everything that has to catch it, and was not compared yet.
-UNDECIDED = "undecided"
+__all__ = ["Ledger", "commit"]
 
 
 class Ledger:

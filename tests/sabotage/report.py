@@ -23,9 +23,8 @@ COLUMNS = {
     "rounding": "rounding",
     "survived": "survived",
     "unplanted": "survived",
-    "undecided": "undecided",
 }
-_NAMES = ("planted", "caught", "equivalent", "rounding", "survived", "undecided")
+_NAMES = ("planted", "caught", "equivalent", "rounding", "survived")
 Results = list[dict[str, Any]]
 
 
@@ -62,7 +61,7 @@ def show(results: Results, wanted: int, console: Console) -> None:
             style = "red" if row["survived"] else ""
             table.add_row(name, *map(str, row.values()), f"{row['caught'] / real:.0%}" if real else "-", style=style)
         console.print(table)
-    for result in _of(results, "survived", "unplanted", "rounding", "undecided"):
+    for result in _of(results, "survived", "unplanted", "rounding"):
         console.print(f"{result['outcome']}: {_line(result)}", markup=False, soft_wrap=True)
     console.print(summary(results, wanted))
 
@@ -91,7 +90,7 @@ def page(results: Results, wanted: int) -> str:
         "# Sabotage",
         "",
         "Faults were planted in the sources of gradient rules and of the engine, one at a time.",
-        "[Its README](../tests/sabotage/README.md) says which, and what has to catch them; "
+        "[Its README](../tests/sabotage/README.md) says which, and what has to catch them.",
         "`nox -s sabotage -- --page docs/sabotage.md` makes this page.",
         f"Planted: {len(results):,} of {wanted:,}.",
         f"Results by commit: {made}.",
@@ -100,7 +99,6 @@ def page(results: Results, wanted: int) -> str:
         "- *equivalent*: gradients are bitwise equal on 1,000 random inputs.",
         "- *rounding*: they are not, but agree within the tolerance of the kit on all of them; not caught.",
         "- *survived*: they differ by more on some input; not caught.",
-        "- *undecided*: not caught, and not compared yet.",
         "",
         *_table({part: _of_part(results, part) for part in ("rules", "scheduler")}, "part"),
         f"By outcome: {', '.join(f'{name} {n:,}' for name, n in Counter(r['outcome'] for r in results).most_common())}.",
@@ -115,7 +113,6 @@ def page(results: Results, wanted: int) -> str:
         ("survived", "Survived"),
         ("unplanted", "Could not be planted"),
         ("rounding", "Differ by rounding"),
-        ("undecided", "Not compared"),
         ("equivalent", "Equivalent"),
     ):
         found = sorted(_of(results, outcome), key=lambda r: str(r["mutant"]))

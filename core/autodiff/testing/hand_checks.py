@@ -7,19 +7,22 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from autodiff.testing.case import Case
-from autodiff.testing.drawing import fingerprint
+from autodiff.testing.drawing import draw_like, fingerprint
 from autodiff.testing.dtypes import dtypes_of, is_narrow
 from autodiff.testing.gradients import derivatives
 from autodiff.testing.spying import Spy
 from autodiff.testing.tolerances import rounding
 from autodiff.testing.value_checks import compare_runs, compare_values, run_if_possible
-from autodiff.transforms import vjp
+from autodiff.transforms import jvp, vjp
 from autodiff.value import Value
 
 __all__ = [
     "check_aliasing",
     "check_forward_memory",
+    "check_forward_mutation",
     "check_memory",
     "check_mutation",
     "check_needs",
@@ -58,6 +61,36 @@ def _check_mutation(case: Case, where: str, *, record: bool) -> None:
         case.report.fail(f"{where} wrote into its cotangent", expected=run.cotangents, actual=run.seeds)
     if fingerprint([case.numpy(y) for y in run.outputs], case.backend) != fingerprint(run.numbers, case.backend):
         case.report.fail(f"{where} wrote into an output", expected=run.numbers, actual=run.outputs)
+
+
+def check_forward_mutation(case: Case) -> None:
+    """Compare inputs, tangents, outputs and attributes before and after a forward derivative."""
+    if not case.differentiable:
+        return
+    rng = np.random.default_rng(case.seed)
+    wrt = case.differentiable
+    inputs = case.raw()
+    tangents = [case.lay(draw_like(case.arrays[i], rng)) for i in wrt]
+    before = fingerprint([inputs, tangents], case.backend)
+    kept: list[Any] = []
+
+    def function(*xs: Any) -> list[Any]:
+        given = list(inputs)
+        for i, x in zip(wrt, xs, strict=True):
+            given[i] = x
+        outputs = case.floating_outputs(given)
+        kept[:] = [(y, case.numpy(y)) for y in outputs]
+        return outputs
+
+    jvp(function, [inputs[i] for i in wrt], tangents)
+    if fingerprint([inputs, tangents], case.backend) != before:
+        case.report.fail(
+            "the forward derivative wrote into an input or a tangent", expected=before, actual=[inputs, tangents]
+        )
+    if any(fingerprint(case.numpy(y), case.backend) != fingerprint(number, case.backend) for y, number in kept):
+        case.report.fail("the forward derivative wrote into an output", expected=[number for _, number in kept])
+    if fingerprint(case.attributes, case.backend) != case.untouched:
+        case.report.fail("a call wrote into an attribute", expected=case.sample.attrs, actual=case.attributes)
 
 
 def check_repetition(case: Case) -> None:

@@ -12,6 +12,7 @@ from autodiff.testing.batch_checks import check_batching
 from autodiff.testing.c_expressions import check_c_expressions
 from autodiff.testing.case import Case
 from autodiff.testing.large_checks import check_large
+from autodiff.testing.special_checks import check_special_numbers
 
 __all__ = ["CHECKS", "Check"]
 
@@ -50,8 +51,10 @@ CHECKS: tuple[Check, ...] = (
     Check(gradients.check_second_order, 2, "rev"),
     Check(gradients.check_third_order, 3, "rev"),
     Check(gradients.check_forward, 1, "fwd"),
+    Check(hands.check_forward_mutation, 1, "fwd"),
     Check(hands.check_forward_memory, 1, "fwd"),
     Check(gradients.check_forward_second_order, 2, "fwd"),
     Check(gradients.check_forward_third_order, 3, "fwd"),
+    Check(check_special_numbers, 2, "fwd"),
     Check(check_batching, 1, "rev"),
 )
