@@ -18,6 +18,7 @@ _WIDE = unary(-4.0, 4.0)
     c="1 / (1 + exp(-x))",
     c_partials=("y * (1 - y)",),
     samples=_WIDE,
+    reference="scipy.special:expit",
     method=True,
 )
 def sigmoid(xp: Any, x: Any) -> Any:
@@ -41,6 +42,7 @@ def sigmoid(xp: Any, x: Any) -> Any:
     c="x > 0 ? -log1p(exp(-x)) : x - log1p(exp(x))",
     c_partials=("-expm1(y)",),
     samples=_WIDE,
+    reference="scipy.special:log_expit",
 )
 def log_sigmoid(xp: Any, x: Any) -> Any:
     """Logarithm of `sigmoid`, exact where that would be 0 or 1; the derivative is ``1 - exp(y)``.

@@ -290,7 +290,14 @@ def _logsumexp_jvp(t: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -
     return sum(t * _shares(x, y, axis, keepdims, xp), axis=axis, keepdims=keepdims)
 
 
-@primitive(vjps=(logsumexp_vjp,), jvps=(_logsumexp_jvp,), samples=_AXES, method=True, batching=("axis",))
+@primitive(
+    vjps=(logsumexp_vjp,),
+    jvps=(_logsumexp_jvp,),
+    samples=_AXES,
+    method=True,
+    batching=("axis",),
+    reference="scipy.special:logsumexp",
+)
 def logsumexp(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """``log(sum(exp(x)))`` over `axis`, without overflow: the maximum is taken out first.
 

@@ -27,6 +27,7 @@ __all__ = [
     "check_mutation",
     "check_needs",
     "check_overlap",
+    "check_recorded_memory",
     "check_recorded_mutation",
     "check_repetition",
     "check_same_input",
@@ -172,11 +173,20 @@ def check_overlap(case: Case) -> None:
 
 def check_memory(case: Case) -> None:
     """Compare passes after others, with other numbers and with attributes of other samples, with one before them."""
+    _check_memory(case, record=False)
+
+
+def check_recorded_memory(case: Case) -> None:
+    """Compare the same in recorded passes, where a backend may not use its own rules."""
+    _check_memory(case, record=True)
+
+
+def _check_memory(case: Case, *, record: bool) -> None:
     if not case.differentiable or is_narrow(case.dtype):
         return
-    before = case.run()
-    for how in _after_others(case, lambda other, arrays: other.run(other.raw(arrays))):
-        compare_runs(case, how, case.run(), before)
+    before = case.run(record=record)
+    for how in _after_others(case, lambda other, arrays: other.run(other.raw(arrays), record=record)):
+        compare_runs(case, how + (" in a recorded pass" if record else ""), case.run(record=record), before)
 
 
 def check_forward_memory(case: Case) -> None:

@@ -48,6 +48,7 @@ CHECKS: tuple[Check, ...] = (
     Check(check_large, 1, "rev"),
     Check(gradients.check_recorded, 2, "rev"),
     Check(hands.check_recorded_mutation, 2, "rev"),
+    Check(hands.check_recorded_memory, 2, "rev"),
     Check(gradients.check_second_order, 2, "rev"),
     Check(gradients.check_third_order, 3, "rev"),
     Check(gradients.check_forward, 1, "fwd"),

@@ -165,6 +165,7 @@ def sqrt(x: Any) -> Any:
     partials=(lambda y: 1 / (3 * y * y),),
     c="cbrt(x)",
     c_partials=("1 / (3 * y * y)",),
+    reference="scipy.special:cbrt",
     samples=[*unary(0.5, 3.0), *unary(-3.0, -0.5)],
 )
 def cbrt(xp: Any, x: Any) -> Any:

@@ -68,6 +68,7 @@ def _polynomial(x: Any, coefficients: Sequence[float]) -> Any:
     c="erf(x)",
     c_partials=(f"(T){_SLOPE!r} * exp(-x * x)",),
     samples=[*unary(), *unary(-4.0, -0.9)],
+    reference="scipy.special:erf",
 )
 def erf(xp: Any, x: Any) -> Any:
     """Error function, ``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0 to `x`, for real `x`.
@@ -126,6 +127,7 @@ def _xlogy_partial_x2(x1: Any, x2: Any, xp: Any) -> Any:
     partials=(_xlogy_partial_x1, _xlogy_partial_x2),
     c="x1 == 0 && !isnan(x2) ? 0 : x1 * log(x2)",
     c_partials=("log(x2)", "x1 == 0 && x2 == 0 ? 0 : x1 / x2"),
+    reference="scipy.special:xlogy",
     samples=[
         *binary((-2.0, 2.0), (0.5, 2.0)),
         Sample((0.5, Array((3,), 0.5, 2.0))),

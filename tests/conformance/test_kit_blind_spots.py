@@ -1,0 +1,309 @@
+"""The kit against faults of an engine or a rule that only one of its comparisons sees: each is planted, and told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autodiff import Value, ops
+from autodiff.extend import Array, Sample, elementwise, primitive, sample
+from autodiff.registry import registry
+from autodiff.testing import ConformanceError, batch_checks, check_op, gradient_checks
+from autodiff.testing.case import Case
+
+VECTOR = [sample((3,))]
+PAIR = [sample((3,), (3,))]
+
+
+def declared(kernel: Any, *, kind: Any = elementwise, samples: Any = VECTOR, **rules: Any) -> Any:
+    """Declare an op in one line."""
+    kernel.__name__ = kernel.__qualname__ = "planted"
+    return kind(samples=samples, **rules)(kernel)
+
+
+def product() -> Any:
+    return declared(lambda xp, x1, x2: x1 * x2, samples=PAIR, partials=(lambda x2: x2, lambda x1: x1))
+
+
+def square(**rules: Any) -> Any:
+    return declared(lambda xp, x: x * x, **{"partials": (lambda x: 2 * x,), **rules})
+
+
+def failure(op: Any, **options: Any) -> str:
+    """Return what the kit says of an op."""
+    with pytest.raises(ConformanceError) as caught:
+        check_op(op, **options)
+    return str(caught.value)
+
+
+# ---- what a gradient shares, and where it is ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "share"),
+    [
+        ("output 0", lambda run: run.outputs[0]._array),
+        ("the input x2", lambda run: run.inputs[1]),
+        ("the seed 0", lambda run: run.seeds[0]),
+        ("the gradient of x2", lambda run: run.raw_grads[1]),
+    ],
+)
+def test_a_gradient_that_is_something_else_is_caught(what: str, share: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that hands out an array which somebody else holds."""
+    run = Case.run
+
+    def shared(case: Case, *args: Any, **options: Any) -> Any:
+        found = run(case, *args, **options)
+        if found.raw_grads.get(0) is not None and found.raw_grads.get(1) is not None:
+            found.raw_grads[0] = share(found)
+        return found
+
+    monkeypatch.setattr(Case, "run", shared)
+    told = failure(product(), dtypes=["float64"])
+    assert f"the gradient of x1 shares its memory with {what}" in told
+    assert "check_aliasing" in told
+
+
+def test_a_gradient_on_another_device_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that leaves a gradient on the host."""
+    strict = pytest.importorskip("array_api_strict")
+    from strict_backend import StrictBackend
+
+    def moved(self: Any, array: Any, **options: Any) -> Any:
+        return strict.asarray(array, device=self.host, copy=True)
+
+    with registry.scoped():
+        registry.register_backend(StrictBackend())
+        check_op(square(), backend="strict", dtypes=["float64"], order=1)
+        monkeypatch.setattr(StrictBackend, "fresh", moved)
+        told = failure(square(), backend="strict", dtypes=["float64"], order=1)
+    assert "device of the gradient of x\n  expected   device1\n  actual     CPU_DEVICE" in told
+
+
+# ---- forward mode ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [lambda t: t.astype(np.float64), lambda t: t[None]], ids=["dtype", "shape"])
+def test_a_tangent_unlike_its_output_is_caught(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that does not bring a tangent into the space of its output."""
+    jvp = gradient_checks.jvp
+
+    def changed(*args: Any, **options: Any) -> Any:
+        y, tangents = jvp(*args, **options)
+        return y, [change(np.asarray(t)) for t in tangents]
+
+    monkeypatch.setattr(gradient_checks, "jvp", changed)
+    assert "shape and dtype of tangent 0" in failure(square(), dtypes=["float32"])
+
+
+def writes(into: str) -> Any:
+    """Return x**2 with a forward rule that writes into what it is handed."""
+
+    def spoil(array: Any) -> None:
+        if isinstance(array, np.ndarray) and array.ndim and array.flags.writeable:
+            array *= 3
+
+    if into == "y":
+
+        def rule(t: Any, x: Any, y: Any) -> Any:
+            tangent = 2 * t * x
+            spoil(y)
+            return tangent
+    else:
+
+        def rule(t: Any, x: Any) -> Any:  # type: ignore[misc]
+            tangent = 2 * t * x
+            spoil(t if into == "t" else x)
+            return tangent
+
+    return square(partials=None, vjps=(lambda g, x: 2 * g * x,), jvps=(rule,))
+
+
+@pytest.mark.parametrize(
+    ("into", "what"), [("t", "an input or a tangent"), ("x", "an input or a tangent"), ("y", "an output")]
+)
+def test_a_forward_rule_that_writes_is_caught(into: str, what: str) -> None:
+    """Its tangent is right; what it was handed is not any more."""
+    told = failure(writes(into), dtypes=["float64"], order=1)
+    assert f"the forward derivative wrote into {what}" in told
+
+
+# ---- batches -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_gradient_through_a_batch_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch with the right numbers, the right gradients inside, and twice the gradient through it."""
+    vmap = batch_checks.vmap
+
+    def doubled(f: Any) -> Any:
+        def called(*xs: Any) -> Any:
+            return [2 * y - y.detach() if isinstance(y, Value) else y for y in vmap(f)(*xs)]
+
+        return called
+
+    check_op(square())
+    monkeypatch.setattr(batch_checks, "vmap", doubled)
+    told = failure(square())
+    assert "the gradient of x through a batch of x (the vjp of vmap) against its examples" in told
+
+
+def test_a_wrong_tangent_through_a_batch_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same forwards."""
+    jvp = batch_checks.jvp
+
+    def doubled(*args: Any, **options: Any) -> Any:
+        y, tangents = jvp(*args, **options)
+        return y, [2 * t for t in tangents]
+
+    monkeypatch.setattr(batch_checks, "jvp", doubled)
+    assert "the forward derivative through a batch of x (the jvp of vmap)" in failure(square())
+
+
+# ---- where there is no derivative --------------------------------------------------------------------------------------
+
+
+def larger(share: float) -> Any:
+    """Return the rules of a maximum, with this share for the first where both are equal."""
+
+    def rule(first: bool) -> Any:
+        def pulled(g: Any, x1: Any, x2: Any, xp: Any) -> Any:
+            own, other = (x1, x2) if first else (x2, x1)
+            return xp.where(own == other, (share if first else 1 - share) * g, xp.where(own > other, g, 0.0))
+
+        return pulled
+
+    return rule(True), rule(False)
+
+
+def sign_at_zero(number: float) -> Any:
+    return lambda g, x, xp: g * xp.where(x == 0, number, xp.sign(x))
+
+
+def absolute(**rules: Any) -> Any:
+    return declared(lambda xp, x: xp.abs(x), **rules)
+
+
+def test_a_backend_rule_that_shares_ties_otherwise_is_caught() -> None:
+    """No difference tells which is right; that the two do not agree, the kit does."""
+    op = declared(lambda xp, x1, x2: xp.maximum(x1, x2), samples=PAIR, vjps=larger(0.5))
+    check_op(op)
+
+    def on_numpy(first: bool) -> Any:
+        rule = larger(1.0)[0 if first else 1]
+        return lambda g, x1, x2: rule(g, x1, x2, np)
+
+    op.vjp_kernel("numpy")((on_numpy(True), on_numpy(False)))
+    told = failure(op)
+    assert "the gradient of x1 at special numbers, by the op's own rules against a plain one" in told
+
+
+def test_a_recorded_pass_that_chooses_otherwise_is_caught() -> None:
+    """The rule asks in which pass it is."""
+
+    def rule(g: Any, x: Any, xp: Any) -> Any:
+        return sign_at_zero(1.0 if isinstance(g, Value) else 0.0)(g, x, xp)
+
+    check_op(absolute(vjps=(sign_at_zero(1.0),)))
+    assert "at special numbers, in a recorded pass against a plain one" in failure(absolute(vjps=(rule,)))
+
+
+def test_a_forward_rule_that_chooses_otherwise_is_caught() -> None:
+    """The derivative of abs at 0 is 0 one way, and 1 the other way."""
+
+    def forward(t: Any, x: Any, xp: Any) -> Any:
+        return sign_at_zero(1.0)(t, x, xp)
+
+    op = absolute(vjps=(sign_at_zero(0.0),), jvps=(forward,))
+    assert "the forward derivative at special numbers against the gradient" in failure(op)
+
+
+def test_a_rule_that_remembers_zeros_is_caught() -> None:
+    """Elsewhere it remembers nothing, so that only a zero at another place shows it."""
+    seen: dict[Any, Any] = {}
+
+    def rule(g: Any, x: Any, xp: Any) -> Any:
+        if isinstance(g, Value) or not isinstance(x, np.ndarray):
+            return g * xp.where(x == 0, 0.0, xp.sign(x))
+        before = seen.get(x.shape, x == 0)
+        seen[x.shape] = x == 0
+        return np.where(before, 0.0, g * np.where(x == 0, 1.0, np.sign(x))).astype(g.dtype)
+
+    assert "at special numbers" in failure(absolute(vjps=(rule,)), dtypes=["float64"])
+
+
+def test_a_recorded_rule_that_remembers_an_attribute_is_caught() -> None:
+    """The backend's own rule, which runs in plain passes, remembers nothing."""
+    last: dict[str, float] = {}
+
+    def rule(g: Any, factor: float) -> Any:
+        before = last.get("factor", factor)
+        last["factor"] = factor
+        return g * before
+
+    samples = [sample((3,), factor=2.0), sample((3,), factor=3.0)]
+    op = declared(lambda xp, x, *, factor: x * factor, kind=primitive, vjps=(rule,), samples=samples)
+    op.vjp_kernel("numpy")((lambda g, factor: g * factor,))
+    told = failure(op, dtypes=["float64"])
+    assert "of x after a call with {'factor': 3.0} in a recorded pass against plain ones" in told
+
+
+def test_numbers_that_are_not_for_an_op_are_left_out() -> None:
+    """A kernel may refuse zeros, as one for singular matrices does; but not in one pass alone."""
+
+    def kernel(xp: Any, x: Any) -> Any:
+        if isinstance(x, np.ndarray) and (x == 0).any():
+            raise np.linalg.LinAlgError("singular")
+        return x * 2
+
+    many = [sample((20,))]
+    check_op(declared(kernel, kind=primitive, vjps=(lambda g: g * 2,), samples=many))
+
+    def rule(g: Any, x: Any) -> Any:
+        if isinstance(g, Value) and (x.detach()._array == 0).any():
+            raise np.linalg.LinAlgError("singular")
+        return g * 2
+
+    told = failure(declared(lambda xp, x: x * 2, kind=primitive, vjps=(rule,), samples=many))
+    assert "the op refuses numbers that it has taken in a plain pass" in told
+
+
+# ---- references ----------------------------------------------------------------------------------------------------------
+
+REFERENCES = {op.id: op.reference for op in ops if op.reference is not None}
+
+
+def test_shipped_ops_have_references() -> None:
+    """What only a generic kernel computes is compared with SciPy."""
+    assert len(REFERENCES) >= 5
+
+
+@pytest.mark.parametrize("op_id", REFERENCES)
+def test_a_reference_is_called_and_another_one_refused(op_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The op is compared with what its declaration names."""
+    module, _, name = REFERENCES[op_id].partition(":")
+    right = getattr(pytest.importorskip(module), name)
+    calls = []
+
+    def wrong(*args: Any, **attrs: Any) -> Any:
+        calls.append(args)
+        return right(*args, **attrs) + 1e-5
+
+    monkeypatch.setattr(f"{module}.{name}", wrong)
+    assert "the value against the reference" in failure(ops[op_id], dtypes=["float64"], order=1)
+    assert calls
+
+
+def test_a_reference_of_a_package_that_is_not_there_is_left_out() -> None:
+    """It need not be installed."""
+    check_op(square(reference="no_such_package:square"))
+
+
+def test_complex_ties_are_drawn() -> None:
+    """Special numbers of complex inputs have both parts."""
+    op = declared(
+        lambda xp, x: xp.abs(x), samples=[Sample((Array((3,), kind="complex"),))],
+        vjps=(lambda g, x, y, xp: g * xp.where(y == 0, 0.0, x / xp.where(y == 0, 1.0, y)),),
+    )  # fmt: skip
+    check_op(op)
