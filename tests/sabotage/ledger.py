@@ -25,7 +25,9 @@ class Ledger:
             for line in path.read_text().splitlines():
                 result = json.loads(line)
                 self.known[result["key"]] = result
-        self.file = path.open("w" if fresh else "a", buffering=1)
+        self.path = path
+        if fresh:
+            path.unlink(missing_ok=True)
 
     def outcome(self, mutant: Any) -> str:
         """Return what became of it, or nothing."""
@@ -45,7 +47,8 @@ class Ledger:
             "commit": commit(),
         }
         self.known[mutant.key] = result
-        print(json.dumps(result), file=self.file)
+        with self.path.open("a") as file:
+            file.write(f"{json.dumps(result)}\n")
 
 
 @functools.cache
