@@ -243,7 +243,7 @@ def test_no_test_folder_hides_a_package() -> None:
         for path in (ROOT / folder).rglob("*.py")
         for name in imported(path)
     }
-    ours = {"benchmarks", "cuda_on_cpu", "malformed", "sabotage"}
+    ours = {"benchmarks", "cuda_on_cpu", "malformed", "raises", "sabotage"}
     folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("*.py"))}
     assert folders & used <= ours
 

@@ -11,7 +11,7 @@ from autodiff.graph import Edge, Leaf, Node, Spent, Watch
 from autodiff.holding import tell
 from autodiff.modes import in_rule
 from autodiff.registry import registry
-from autodiff.rule import nothing, same
+from autodiff.rule import SEVERAL, nothing, same
 from autodiff.value import Value, unwrap, wrap
 
 __all__ = ["attend", "checked", "explain", "recorded", "run_hooks", "run_leaf_hooks"]
@@ -129,10 +129,17 @@ def explain(exc: BaseException, node: Node | None, saved: Any, order: list[Node]
         raise saved.error(node) from exc
     tell(exc, order)
     op = node.plan.op
-    text = f"in the {where} of {op.id!r} (plugin {op.plugin!r}), output shape {node.shape} {node.dtype}"
+    text = f"in the {where} of {op.id!r} (plugin {op.plugin!r}), {_outputs(node)}"
     line = node.watch.line if node.watch is not None else None
     hint = f"called at {line}" if line else "run forward and backward under autodiff.debug() to see the line"
     exc.add_note(f"{text}; {hint}")
+
+
+def _outputs(node: Node) -> str:
+    if node.dtype is not SEVERAL:
+        return f"output shape {node.shape} {node.dtype}"
+    facts = ", ".join(f"{shape} {dtype}" for shape, dtype, *_ in node.shape)
+    return f"outputs of shapes {facts}, where g has None for an output that nobody used"
 
 
 def _argument(op: Any, position: int) -> str:

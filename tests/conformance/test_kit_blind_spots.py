@@ -307,3 +307,36 @@ def test_complex_ties_are_drawn() -> None:
         vjps=(lambda g, x, y, xp: g * xp.where(y == 0, 0.0, x / xp.where(y == 0, 1.0, y)),),
     )  # fmt: skip
     check_op(op)
+
+
+# ---- what a message blames -----------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_partial_is_not_blamed_on_its_c_expression() -> None:
+    """The expression in C is right, and so the rule is compared with differences first."""
+    told = failure(square(partials=(lambda x: 4 * x,), c="x * x", c_partials=("2 * x",)))
+    assert told.startswith("'test_kit_blind_spots.planted': the gradient of x against central differences")
+
+
+def test_a_gradient_that_is_not_finite_for_another_draw_is_told_as_such() -> None:
+    """The first draw has every row once; the second has not, and the rule divides by how often it is there."""
+
+    def rule(g: Any, index: Any, table_shape: Any, xp: Any) -> Any:
+        hot = xp.astype(xp.expand_dims(index, axis=-1) == xp.arange(table_shape[0]), g.dtype)
+        return xp.matmul(xp.matrix_transpose(hot), g) / xp.expand_dims(xp.sum(hot, axis=0), axis=-1)
+
+    op = declared(
+        lambda xp, table, index: xp.take(table, index, axis=0), kind=primitive, vjps={"table": rule, "index": None},
+        samples=[sample((4, 3), Array((4,), 0, 4, kind="int"))],
+    )  # fmt: skip
+    with np.errstate(all="ignore"):
+        told = {failure(op, seed=seed).partition("\n")[0] for seed in range(8)}
+    assert "'test_kit_blind_spots.planted': the gradient of table against central differences" in told
+    assert all("not finite" in text or "against central differences" in text for text in told)
+
+
+def test_an_exception_in_a_rule_of_several_outputs_says_what_none_is() -> None:
+    """The rule does arithmetic with the cotangent of an output that was not used."""
+    op = declared(lambda xp, x: (x * 2, x * 3), kind=primitive, vjps=(lambda g: g[0] * 2 + g[1] * 3,))
+    told = failure(op)
+    assert "outputs of shapes (3,) float64, (3,) float64, where g has None for an output that nobody used" in told

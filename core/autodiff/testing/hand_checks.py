@@ -152,6 +152,10 @@ def check_overlap(case: Case) -> None:
         return
     draws = (case.arrays, case.others)
     alone = [case.run(case.raw(arrays)) for arrays in draws]
+    for i in case.differentiable:
+        if not np.isfinite(alone[1].grads[i]).all():
+            told = f"the gradient of {case.name(i)} is not finite for another draw of the inputs"
+            case.report.fail(told, gradient=alone[1].grads[i], inputs=case.others)
     picked = [[case.lay(arrays[i]) for i in case.differentiable] for arrays in draws]
     count = len(case.differentiable)
 

@@ -30,11 +30,11 @@ class Check(NamedTuple):
 CHECKS: tuple[Check, ...] = (
     Check(values.check_value),
     Check(gradients.check_gradient_flags),
-    Check(check_c_expressions, 1, "rev"),
     Check(hands.check_mutation, 1, "rev"),
     Check(gradients.check_backend_rule, 1, "rev"),
     Check(gradients.check_gradient, 1, "rev"),
     Check(gradients.check_gradient_types, 1, "rev"),
+    Check(check_c_expressions, 1, "rev"),
     Check(hands.check_aliasing, 1, "rev"),
     Check(hands.check_repetition, 1, "rev"),
     Check(hands.check_overlap, 1, "rev"),
