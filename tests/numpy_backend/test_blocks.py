@@ -21,10 +21,10 @@ def with_threads(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def use(count: int) -> None:
         monkeypatch.setattr(blocks, "threads", lambda: count)
-        blocks._pool.cache_clear()
+        blocks._helpers.cache_clear()
 
     yield use
-    blocks._pool.cache_clear()
+    blocks._helpers.cache_clear()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
