@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy import multiply, subtract
 
-from autodiff_numpy import activations, blocks, indexing, reductions, running
+from autodiff_numpy import activations, arithmetic, blocks, indexing, reductions, running
+from autodiff_numpy.arithmetic import free
 from autodiff_numpy.blocks import by_elements, is_large, vanishing
 from autodiff_numpy.selection import keep
 
@@ -29,19 +30,19 @@ def _sigmoid(x: Any) -> Any:
     return (1 if x >= 0 else e) / (1 + e)
 
 
-def _tanh_rule(g: Any, y: Any) -> Any:
+def _tanh_rule(g: Any, y: Any, out: Any = None) -> Any:
     # g - g * y * y: three passes through one new array, and no Python number to convert.
     if g.size > blocks.LARGE and is_large(g, y):
-        return by_elements(_tanh_rule_into, g, y)
+        return by_elements(_tanh_rule_into, g, y, out=free(out, y))
     t = multiply(g, y)
     multiply(t, y, t)
     return subtract(g, t, t)
 
 
 def _tanh_rule_into(out: Any, g: Any, y: Any) -> None:
-    multiply(g, y, out)
-    multiply(out, y, out)
-    subtract(g, out, out)
+    t = multiply(g, y)
+    multiply(t, y, t)
+    subtract(g, t, out)
 
 
 def _where_x1_is_larger(g: Any, x1: Any, x2: Any) -> Any:
@@ -104,15 +105,22 @@ SCALAR_KERNELS: dict[str, Kernel] = {
 #: Of those the ones that compare, which has no meaning for complex numbers.
 COMPARING = frozenset({"autodiff_activations.relu", "autodiff_activations.sigmoid"})
 
+#: Functions that take time for each element, or that are called so often as to be worth it.
+_OF_ELEMENTS = (
+    *("tanh", "exp", "log", "sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh"),
+    *("expm1", "log1p", "exp2", "log2", "log10", "cbrt", "sqrt", "square", "reciprocal"),
+)
+
 #: For arrays: the operators are the same ufuncs, called 40 ns faster, and square for a power of two.
 ARRAY_KERNELS: dict[str, Kernel] = {
     **_OPERATORS,
+    **arithmetic.KERNELS,
     "autodiff_ops.matmul": operator.matmul,
     # Methods: NumPy's functions of these names are Python code, which takes longer than the work.
     "autodiff_ops.getitem": lambda x, *, index: x[index],
     "autodiff_ops.permute_dims": lambda x, *, axes: x.transpose(tuple(axes)),
     "autodiff_ops.reshape": lambda x, *, shape: x.reshape(shape if isinstance(shape, (tuple, list)) else (shape,)),
-    **{f"autodiff_ops.{f.__name__}": _of_elements(f) for f in (np.tanh, np.exp, np.log, np.sin, np.cos)},
+    **{f"autodiff_ops.{name}": _of_elements(getattr(np, name)) for name in _OF_ELEMENTS},
     **activations.KERNELS,
     **reductions.KERNELS,
     **running.KERNELS,

@@ -18,7 +18,7 @@ _FEW = 4096
 
 
 def keep(g: Any, mask: Any) -> Any:
-    """Return `g` where `mask` holds and 0 elsewhere."""
+    """Return `g` where `mask` holds and 0 elsewhere, in a new array."""
     if g.size < _FEW or g.itemsize not in _BITS:
         return np.where(mask, g, g.dtype.type(0))
     bits = _mask_bits(mask, g)

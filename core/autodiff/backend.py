@@ -43,6 +43,8 @@ class Backend(ABC):
     unsupported: tuple[Unsupported, ...] = ()
     #: Whether arrays can be written to; where not, nobody can spoil a gradient.
     writable: bool = True
+    #: Whether `add`, `multiply` and rules write into arrays that nobody else has; these have a ``size`` then.
+    reuses: bool = False
     #: Whether work is queued on streams, of which nodes are to remember theirs.
     has_streams: bool = False
     #: Kinds of devices whose memory it can share by DLPack, by the numbers of that protocol: 1 is the host, 2 CUDA.
@@ -140,6 +142,14 @@ class Backend(ABC):
         another array, the sum may be written into it.
         """
         return a + b
+
+    def multiply(self, a: Any, b: Any, *, out: Any = None) -> Any:
+        """Return ``a * b``, of which either may be a number: a cotangent times a partial derivative.
+
+        `out` is None, or one of the two, to which nobody else refers: unless that is a view of another array, or has
+        another shape or dtype than the product, the product may be written into it.
+        """
+        return a * b
 
     def kernel_for(self, op: Any, array_type: type) -> Callable[..., Any] | None:
         """Return this backend's own kernel of `op` for arrays of `array_type`, or None to use the generic one."""

@@ -20,7 +20,8 @@ from autodiff.graph import SPENT, Edge, between, next_seq, refuse_spent, schedul
 from autodiff.modes import BATCH, DEBUG, MODE, NO_GRAD, mode
 from autodiff.projection import project
 from autodiff.registry import registry
-from autodiff.rule import SELECT, Plan, nothing, place, same
+from autodiff.reuse import LARGE, may_reuse, pull_large
+from autodiff.rule import SELECT, Plan, place, same
 from autodiff.seeds import start
 from autodiff.value import Value
 
@@ -54,6 +55,7 @@ def _pull_back(
     unusual = record or checks or live is not None or follow is not None
     found: dict[Edge, Any] = {}  # cotangents of nodes: of the targets among them, and of those that retain theirs
     mixed = False  # whether cotangents have another type than their edge says, as batches may: no sums in place then
+    before: Any = None
     for root, seed in zip(roots, seeds, strict=True):
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
         mixed = mixed or type(seed) is not root.type
@@ -61,6 +63,9 @@ def _pull_back(
     summed: set[Edge] = set()  # edges whose cotangent is a sum made here: it is ours to add to in place
     dtype: Any = None
     is_complex, node, saved = False, None, None
+    # Rules may write into what is the pass's own; what others look at, or queue on streams, is left alone.
+    plain = not (record or checks or batch or follow is not None)
+    reuses, array_type = False, None
     try:
         for node in order:
             g = cotangents.pop(node, None)
@@ -72,6 +77,9 @@ def _pull_back(
             if node.dtype is not dtype:
                 dtype = node.dtype
                 is_complex = registry.is_complex(dtype, node.type)
+            if node.type is not array_type:
+                array_type = node.type
+                reuses = plain and may_reuse(array_type)
             pulls: Any = plan.conj_pulls if is_complex else plan.pulls
             if plan.replaced is not None and not (record or is_complex):
                 pulls = plan.replaced.get(node.type, pulls)
@@ -91,21 +99,31 @@ def _pull_back(
                 if plan.special:
                     pulls, g = plan.specialise(pulls, g)
                 if live is not None:
-                    pulls = [p if e in live or e in wanted else nothing for e, p in zip(node.edges, pulls, strict=True)]
+                    pulls = inspection.asked_for(node, pulls, live, wanted)
                 saved, pulls = inspection.recorded(node, pulls) if record else (saved, pulls)
                 pulls = inspection.checked(node, pulls, g, saved) if checks else pulls
             if not retain:
                 node.edge1 = node.edge2 = None
                 node.more = ()
                 node.saved = SPENT
+            if reuses and g.size > LARGE and not (is_complex or plan.special):
+                holder = [g]
+                g = before = q = None  # none of them may refer to it while it is asked who does
+                mixed = pull_large(holder, node, plan, pulls, edges, saved, cotangents, summed, mixed)
+                continue
             i = 0
             for pull in pulls:  # not a zip: its tuples cost more than the count
-                q = g if pull is same else pull(g, saved)
                 edge: Edge = edges[i]
                 i += 1
-                if q is None:
-                    continue
-                if type(q) is not edge.type or q.dtype is not edge.dtype or q.shape != edge.shape or record:
+                if pull is same:  # what is known of the node need not be asked of the array
+                    q = g
+                    fits = node.dtype is edge.dtype and node.shape == edge.shape
+                else:
+                    q = pull(g, saved)
+                    if q is None:
+                        continue
+                    fits = q.dtype is edge.dtype and q.shape == edge.shape
+                if not fits or type(q) is not edge.type or record:
                     q = project(q, edge, node, plan.wrt[i - 1], born)
                     mixed = mixed or type(q) is not edge.type
                 before = cotangents.get(edge)

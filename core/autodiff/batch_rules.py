@@ -43,6 +43,7 @@ class BatchPlan(Plan):
         self.looped = plain is not IDENTITY and op.batching is None and not (op.broadcasts or op.core_ndims)
         self.special = True
         self.push = self.replaced = None
+        self.writers = {}
         if plain.joint is not None:
             self.joint = guarded(plain.joint, self)
         else:

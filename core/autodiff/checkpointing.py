@@ -374,6 +374,7 @@ class _CheckpointPlan(Plan):
         self.pulls = self.conj_pulls = self.joint = self.replaced = self.batched = None
         self.special = True
         self.push = _push
+        self.writers = {}
 
     def lift(self, node: Node) -> Any:
         """Return what was saved: the call is made again with the Values that it was made with."""

@@ -14,7 +14,7 @@ from autodiff.registry import registry
 from autodiff.rule import SEVERAL, nothing, same
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["attend", "checked", "explain", "recorded", "run_hooks", "run_leaf_hooks"]
+__all__ = ["asked_for", "attend", "checked", "explain", "recorded", "run_hooks", "run_leaf_hooks"]
 
 
 def attend(node: Node, g: Any, found: dict[Edge, Any], checks: int) -> Any:
@@ -95,6 +95,14 @@ def checked(node: Node, pulls: Any, g: Any, saved: Any) -> list[Any]:
 def recorded(node: Node, pulls: Any) -> tuple[Any, list[Any]]:
     """Return what `node` saved as Values, and `pulls` in which such a Value does not hand out raw numbers."""
     return node.plan.lift(node), [pull if pull in (same, nothing) else partial(in_rule, pull) for pull in pulls]
+
+
+def asked_for(node: Node, pulls: Any, live: set[Edge], wanted: set[Edge]) -> list[Any]:
+    """Return `pulls` with nothing in the place of those that lead to no target of the pass, the last ones left out."""
+    kept = [p if e in live or e in wanted else nothing for e, p in zip(node.edges, pulls, strict=True)]
+    while kept and kept[-1] is nothing:  # so that the last one is the last that reads the cotangent
+        kept.pop()
+    return kept
 
 
 def _arrays(items: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from autodiff.registry import registry
 from autodiff.replacing import unboxed
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["commit", "edge_of", "first_sum", "listed", "of", "relocate"]
+__all__ = ["add_to", "commit", "edge_of", "first_sum", "listed", "of", "relocate"]
 
 
 def commit(arrived: dict[Leaf, Any]) -> None:
@@ -53,6 +53,12 @@ def first_sum(arrived: dict[Any, Any], edge: Edge, g: Any) -> Any:
         return before + g
     own: Any = registry.backend_of(type(before))
     return own.add(before, g, alone=references <= _ALONE)
+
+
+def add_to(total: Any, g: Any) -> Any:
+    """Return the sum of `total`, which is the pass's own, and `g`: in the memory of `total`."""
+    own: Any = registry.backend_of(type(total))
+    return own.add(total, g, alone=True)
 
 
 def _sum(leaf: Leaf, before: Any, g: Any, references: int) -> Any:

@@ -55,13 +55,15 @@ class Rule:
 
     A source is ``("g",)``, ``("y",)``, ``("xp",)``, ``("needs",)``, ``("x", i)``, ``("xs",)``,
     ``("residual", j)``, ``("attr", name)``, or ``("shape" | "dtype" | "device", i)``, where i is the number
-    of the input, None for a variadic one.
+    of the input, None for a variadic one. A backend's rule may have a parameter ``out=None`` besides, for memory
+    that it may write its result into: `names_out`.
     """
 
-    __slots__ = ("function", "number", "sources")
+    __slots__ = ("function", "names_out", "number", "sources")
 
     def __init__(self, op: Any, rule: Any, role: str) -> None:
         self.number: complex | None = None
+        self.names_out = False
         self.function: Any = rule
         self.sources: tuple[tuple[Any, ...], ...] = ()
         if isinstance(rule, int | float | complex) and role == "partial":
@@ -81,15 +83,21 @@ class Rule:
             if len(self.sources) == len(rule.inputs) > 0:
                 return
         names = _plain_names(rule)
+        may_write = role == "backend's vjp"
+        if may_write and names is not None and names[-1:] == ("out",):
+            self.names_out, names = True, names[:-1]
         if names is not None and all(name in sources for name in names):
             self.sources = tuple([sources[name] for name in names])
             return
         try:
-            parameters = inspect.signature(rule).parameters.values()
+            parameters = list(inspect.signature(rule).parameters.values())
         except (TypeError, ValueError):
             raise RegistrationError(
                 f"{op.id!r}: the parameters of the {role} rule {rule!r} cannot be read; wrap it in a lambda that names them"
             ) from None
+        if may_write and parameters and parameters[-1].name == "out":
+            self.names_out = True
+            parameters.pop()
         for p in parameters:
             if p.name not in sources or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
                 raise RegistrationError(
@@ -206,6 +214,7 @@ class Plan:
         "replaced",
         "slots",
         "special",
+        "writers",
         "wrt",
     )
 
@@ -213,6 +222,7 @@ class Plan:
         self.op = op
         self.push: Any = None  # made by `forward`, when a sweep first needs it
         self.batched: Any = None  # made by `batch_rules`, when there is a batch
+        self.writers: dict[type, Any] = {}  # made by `reuse`, when there is a large array
         self.count = count
         self.replaced: dict[type, Any] | None = None
         wrt = [i for i in range(count) if mask >> i & 1]
@@ -266,7 +276,7 @@ class Plan:
                     continue
             pulls = []
             for i in self.wrt:
-                rule = Rule(self.op, listed[i], "vjp")
+                rule = Rule(self.op, listed[i], "backend's vjp")
                 extra = [s for s in rule.sources if s[0] not in _NOT_SAVED and s not in where]
                 if extra:
                     raise RegistrationError(
@@ -367,10 +377,18 @@ def _constant(item: Any) -> Any:
 _PLACES = {("g",): -1, ("needs",): -2, ("xp",): -3}
 
 
-def make_call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool, ...] = ()) -> Pull:
-    """Return ``call(g, saved)`` that hands `rule` what it names."""
+def make_call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool, ...] = (), into: bool = False) -> Any:
+    """Return ``call(g, saved)`` that hands `rule` what it names, or with `into` ``call(g, saved, out)``."""
     function: Any = rule.function
     picks = [_PLACES[s] if s in _PLACES else where[s] for s in rule.sources]
+    if into:
+
+        def call_into(g: Any, saved: Any, out: Any) -> Any:
+            kept = (saved,) if single else saved or ()
+            found = (*kept, _namespace(g), needs, g)
+            return function(*[found[k] for k in picks], out=out)
+
+        return call_into
     # The frequent shapes are written out: a general call costs as much as a small array's arithmetic.
     if picks == [-1]:
         return lambda g, saved: function(g)
@@ -378,7 +396,7 @@ def make_call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool
         if picks == [0]:
             return lambda g, saved: function(saved)
         if picks == [-1, 0]:
-            return function  # type: ignore[no-any-return]  # a rule is whatever callable its author wrote
+            return function
         if picks == [-1, 0, -3]:
             return lambda g, saved: function(g, saved, _namespace(g))
     elif len(picks) == 2 and picks[0] == -1 and picks[1] >= 0:
@@ -409,7 +427,8 @@ def _namespace(g: Any) -> Any:
 def make_pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool, conj: bool) -> Pull:
     """Return ``pull(g, saved)``: the rule itself, or the product of the cotangent with a partial derivative."""
     if not multiplies:
-        return make_call(rule, where, single)
+        pull: Pull = make_call(rule, where, single)
+        return pull
     number = rule.number
     if number is not None:
         factor: Any = number.conjugate() if conj else number

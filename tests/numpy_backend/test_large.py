@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +16,7 @@ import pytest
 import autodiff_nn as nn
 from autodiff import Value, ops
 from autodiff.testing import check_op
-from autodiff_numpy import activations, blocks, loops, reductions, running
+from autodiff_numpy import activations, arithmetic, blocks, loops, reductions, running
 
 _OPS = sorted({*reductions.KERNELS, *reductions.RULES, *running.KERNELS, *running.RULES})
 
@@ -35,6 +39,13 @@ def _by_numpy() -> Iterator[None]:
 @pytest.mark.parametrize("op_id", _OPS)
 def test_ops_conform_in_tiny_blocks(op_id: str) -> None:
     """Each sample of each op, cut as small as can be."""
+    check_op(ops[op_id])
+
+
+@pytest.mark.usefixtures("tiny_blocks")
+@pytest.mark.parametrize("op_id", [*arithmetic.KERNELS, "autodiff_ops.tanh", "autodiff_ops.exp"])
+def test_arithmetic_conforms_in_tiny_blocks(op_id: str) -> None:
+    """Each sample of each op of arithmetic, cut as small as can be."""
     check_op(ops[op_id])
 
 
@@ -220,3 +231,82 @@ def test_activations_of_large_arrays_are_those_of_small_ones(op_id: str, dtype: 
     for large, small in zip(*results, strict=True):
         assert large.dtype == dtype
         assert np.array_equal(large, small, equal_nan=True)
+
+
+def _operands() -> list[tuple[Any, Any]]:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 500, 400))
+    halves = [a.astype(np.float16) for a in (x, y)]
+    return [
+        *((a, b) for t in (np.float32, np.float64) for a in (x.astype(t),) for b in (y.astype(t), 3, 0.1, t(0.1))),
+        *((b, a) for t in (np.float32, np.float64) for a in (x.astype(t),) for b in (3, 0.1, t(0.1), np.array(0.1, t))),
+        *((x, y.astype(np.float32)), (x.astype(np.float32), np.float64(0.1)), (x, y[0]), (x[:, :1], y), (x.T, y.T)),
+        *((x[::2], y[::2]), (x + 1j * y, y), (x + 1j * y, 2.0), (x, 1j), (halves[0], halves[1]), (halves[0], 0.1)),
+        *((np.asfortranarray(x), y), (np.broadcast_to(x[0], x.shape), y)),
+    ]
+
+
+@pytest.mark.parametrize("op_id", arithmetic.KERNELS)
+def test_arithmetic_of_large_arrays_is_that_of_numpy(op_id: str) -> None:
+    """Bit for bit and of one dtype, for numbers on either side, broadcasting, other orders and other dtypes."""
+    function = getattr(np, op_id.partition(".")[2])
+    for a, b in _operands():
+        with np.errstate(all="ignore"):
+            y, expected = ops[op_id](a, b), function(a, b)
+
+        assert (y.dtype, y.shape) == (expected.dtype, expected.shape)
+        assert np.array_equal(y, expected, equal_nan=True)
+
+
+def test_arithmetic_of_large_arrays_warns_as_numpy_does() -> None:
+    """In a helper's blocks as in the caller's, and not where NumPy was told to be silent."""
+    x = np.ones((1000, 1000))
+    for place in (0, -1):
+        y = np.ones((1000, 1000))
+        y[place] = 0
+        with pytest.warns(RuntimeWarning, match="divide by zero"):
+            ops.divide(x, y)
+        with np.errstate(divide="raise"), pytest.raises(FloatingPointError, match="divide by zero"):
+            ops.divide(x, y)
+        with warnings.catch_warnings(), np.errstate(divide="ignore"):
+            warnings.simplefilter("error")
+            ops.divide(x, y)
+
+
+def test_a_sum_of_large_arrays_is_written_into_the_first() -> None:
+    """Each block of it, in place and bit for bit; a view, or an array that is smaller, is not."""
+    x, y = np.random.default_rng(0).standard_normal((2, 500, 400))
+    expected, product = x + y, x * y
+    a, b = x.copy(), x.copy()
+
+    assert arithmetic.add(a, y, a) is a
+    assert arithmetic.multiply(b, y, b) is b
+    assert np.array_equal(a, expected)
+    assert np.array_equal(b, product)
+    assert arithmetic.multiply(x[1:], y[1:], x[1:]) is not x
+    assert np.array_equal(arithmetic.multiply(y[0], x, y[0]), y[0] * x)
+
+
+def test_the_heap_keeps_what_the_next_pass_needs() -> None:
+    """glibc, told once of a large block, does not return the memory of arrays to the system after each pass."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("another allocator")
+    code = """
+import resource, numpy as np, autodiff
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+x = autodiff.Value(np.ones(50_000))
+def run():
+    y = x
+    for _ in range(20):
+        y = (y * 1.01).tanh()
+    y.sum().backward()
+run(); run()
+before = faults()
+for _ in range(10):
+    run()
+print(faults() - before)
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+
+    assert int(done.stdout) < 2000, "each of ten passes makes 40 arrays of 98 pages"

@@ -1,0 +1,144 @@
+"""Large arrays that a pass need not make: results of rules are written into memory that is the pass's own.
+
+A fresh array costs as much as the arithmetic that fills it, for the pages that the system hands out, and it counts
+where a pass needs the most memory. The cotangent that a rule was handed is often not needed any more once the rule
+has run, and so is the partial derivative that it was multiplied by.
+
+- `is_own`: whether nobody but the pass can reach an array. This is the only place that decides it.
+- `pull_large`: what a pass does with a node, for large cotangents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from sys import getrefcount
+from typing import Any
+
+from autodiff import leaves
+from autodiff.graph import Edge, Node
+from autodiff.projection import project
+from autodiff.registry import registry
+from autodiff.rule import FIRST, OUTPUT, SECOND, Plan, Rule, make_call, nothing, same
+
+__all__ = ["LARGE", "is_own", "may_reuse", "pull_large"]
+
+#: From so many elements on it takes less time to find out who else has an array than to make another one.
+LARGE = 4096
+
+Writer = Callable[[Any, Any, Any], Any]
+
+
+def _references(holder: list[Any]) -> int:
+    array = holder.pop()
+    return getrefcount(array)
+
+
+def _of_nobody_else() -> int:
+    array = {0: object()}.pop(0)
+    return _references([array])
+
+
+#: What `_references` counts for an object that its caller alone has, in one variable; interpreters differ in it.
+_ALONE = _of_nobody_else()
+
+
+def is_own(holder: list[Any]) -> bool:
+    """Tell whether nobody refers to the array in the list `holder` but the caller, in one variable.
+
+    A view refers to the array whose memory it shows, and so do a graph that saved it, a gradient, a hook, another
+    edge that the array is on its way to, a rule that keeps it. So it is enough to count; whether the array is itself
+    a view, the backend knows. The list makes the count the same for compiled and interpreted callers.
+    """
+    return _references(holder) <= _ALONE
+
+
+def may_reuse(array_type: type) -> bool:
+    """Tell whether results may be written into arrays of this type; of a node with several results it is a tuple."""
+    own = registry.backend_of(array_type)
+    return own is not None and own.reuses and array_type not in own.scalar_types
+
+
+def _writers(plan: Plan, array_type: type) -> tuple[Writer | None, ...]:
+    """Return for each input in ``plan.wrt`` ``write(g, saved, out)``, or None where there is no such thing.
+
+    It is what the pull of that input computes, perhaps in the memory of `out`, an array that nobody else has.
+    There is one for a product with a partial derivative, and for a rule of a backend that names ``out``.
+    """
+    found: tuple[Writer | None, ...] | None = plan.writers.get(array_type)
+    if found is None:
+        found = plan.writers[array_type] = tuple(_make__writers(plan, array_type))
+    return found
+
+
+def pull_large(
+    holder: list[Any],
+    node: Node,
+    plan: Plan,
+    pulls: Any,
+    edges: tuple[Any, ...],
+    saved: Any,
+    cotangents: dict[Edge, Any],
+    summed: set[Edge],
+    mixed: bool,
+) -> bool:
+    """Do with a node what `backward.pull_back` does, for the large cotangent in `holder`: in as few new arrays as can be.
+
+    Return whether cotangents are of mixed types by now.
+    """
+    g: Any = holder.pop()
+    writing = _writers(plan, node.type)
+    for i, pull in enumerate(pulls):
+        edge: Edge = edges[i]
+        q: Any = g
+        if pull is not same:
+            q = None
+            write = None if pull is nothing else writing[i]
+            # The last rule that reads the cotangent may write into it. Asked before the call, which refers to it too.
+            out = g if write is not None and i + 1 == len(pulls) and is_own([g]) else None
+            q = pull(g, saved) if write is None else write(g, saved, out)
+            out = None
+        if q is None:
+            continue
+        if type(q) is not edge.type or q.dtype is not edge.dtype or q.shape != edge.shape:
+            q = project(q, edge, node, plan.wrt[i], 0)
+            mixed = mixed or type(q) is not edge.type
+        if cotangents.get(edge) is None:
+            cotangents[edge] = q
+        elif edge in summed and not mixed:
+            cotangents[edge] = leaves.add_to(cotangents[edge], q)
+        else:
+            cotangents[edge] = leaves.first_sum(cotangents, edge, q)
+            summed.add(edge)
+    return mixed
+
+
+def _make__writers(plan: Plan, array_type: type) -> list[Writer | None]:
+    op = plan.op
+    if type(plan) is not Plan or op.joint_vjp is not None:
+        return [None] * len(plan.wrt)
+    where = {source: i for i, source in enumerate(plan.slots)}
+    single = plan.keep in (FIRST, SECOND, OUTPUT)
+    for _, its_type, rules in registry.vjp_kernels(op):
+        if its_type is array_type:
+            own = [Rule(op, (rules if isinstance(rules, tuple) else (rules,))[i], "backend's vjp") for i in plan.wrt]
+            return [make_call(rule, where, single, into=True) if rule.names_out else None for rule in own]
+    if not op.multiplies:
+        return [None] * len(plan.wrt)
+    return [_product(_partial(op.vjps[i], where, single)) for i in plan.wrt]
+
+
+def _partial(rule: Rule, where: dict[Any, int], single: bool) -> Callable[[Any, Any], Any]:
+    """Return what computes the partial derivative from the cotangent, for its type alone, and what was saved."""
+    number = rule.number
+    return make_call(rule, where, single) if number is None else lambda g, saved: number
+
+
+def _product(partial: Callable[[Any, Any], Any]) -> Writer:
+    def write(g: Any, saved: Any, out: Any) -> Any:
+        factor = partial(g, saved)
+        if type(factor) is type(g) and is_own([factor]):  # asked before a call, which refers to it too
+            out = factor
+        own: Any = registry.backend_of(type(g))
+        return own.multiply(g, factor, out=out)
+
+    return write
