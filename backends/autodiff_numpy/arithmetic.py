@@ -1,6 +1,6 @@
 """Arithmetic of large arrays: on several threads, and into memory that is free where the engine says so.
 
-A single pass over memory is all that such a function does, hence it is cut into few blocks.
+A single pass over memory is all that such a function does.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from autodiff_numpy.blocks import by_elements, is_large
 __all__ = ["KERNELS", "add", "binary", "free", "multiply"]
 
 Function = Callable[..., Any]
-
-#: How many of the usual blocks one of these takes at a time.
-_STEP = 4
 
 _NUMBERS = (float, int)
 
@@ -42,11 +39,11 @@ def _apply(ufunc: Any, x1: Any, x2: Any, out: Any = None) -> Any:
     if type(x1) is ndarray and x1.size > blocks.LARGE:
         if type(x2) is ndarray:
             if x1.shape == x2.shape and is_large(x1, x2):
-                return by_elements(lambda y, a, b: ufunc(a, b, out=y), x1, x2, out=out, step=_STEP)
+                return by_elements(lambda y, a, b: ufunc(a, b, out=y), x1, x2, out=out, once=True)
         elif is_large(x1) and _is_number(x2, x1):
-            return by_elements(lambda y, a: ufunc(a, x2, out=y), x1, out=out, step=_STEP)
+            return by_elements(lambda y, a: ufunc(a, x2, out=y), x1, out=out, once=True)
     elif type(x2) is ndarray and is_large(x2) and _is_number(x1, x2):
-        return by_elements(lambda y, b: ufunc(x1, b, out=y), x2, out=out, step=_STEP)
+        return by_elements(lambda y, b: ufunc(x1, b, out=y), x2, out=out, once=True)
     return ufunc(x1, x2, out=out)
 
 

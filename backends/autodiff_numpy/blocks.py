@@ -27,6 +27,9 @@ LARGE = 131_072
 #: for the interpreter, each time for longer than a call takes: at 256 KiB two are no faster than one.
 BLOCK = 393_216
 
+#: The most bytes of each array in a block, where a function passes over its arrays several times.
+CACHED = 1 << 19
+
 #: The least number of neighbouring lanes in a block.
 _WIDTH = 512
 
@@ -41,7 +44,7 @@ LONG = 128
 def tiny() -> Iterator[None]:
     """Let every array count as large, and cut it into blocks of a few elements."""
     names = globals()
-    made = {"LARGE": 1, "BLOCK": 4, "_WIDTH": 2, "MANY": 2, "LONG": 1}
+    made = {"LARGE": 1, "BLOCK": 4, "CACHED": 32, "_WIDTH": 2, "MANY": 2, "LONG": 1}
     before = {name: names[name] for name in made}
     names.update(made)
     try:
@@ -190,17 +193,17 @@ def is_large(*arrays: Any) -> bool:
     return all(type(a) is np.ndarray and a.dtype == first.dtype and a.flags.c_contiguous for a in arrays)
 
 
-def by_elements(function: Callable[..., Any], *arrays: Any, out: Any = None, step: int = 1) -> Any:
+def by_elements(function: Callable[..., Any], *arrays: Any, out: Any = None, once: bool = False) -> Any:
     """Return an array that ``function(out, *parts)`` has filled block by block: `out`, or a new one.
 
-    All arrays have one shape; an `out` that is not in C order is not used. A function of a single pass, which finds
-    nothing in the cache, may take more at a time: blocks of `step` times the usual size.
+    All arrays have one shape; an `out` that is not in C order is not used. A function that passes over memory but
+    `once` finds nothing in the cache, and is handed larger blocks.
     """
     if out is None or not out.flags.c_contiguous:
         out = np.empty(arrays[0].shape, arrays[0].dtype)
     flat = [a.reshape(-1) for a in (out, *arrays)]
-    size = step * BLOCK * 8 // out.itemsize
-    in_blocks(lambda i: function(*[a[i : i + size] for a in flat]), range(0, out.size, size))
+    most = BLOCK if once else CACHED // out.itemsize
+    in_blocks(lambda block: function(*[a[block] for a in flat]), rows(out.size, 1, most))
     return out
 
 
@@ -241,10 +244,10 @@ def vanishing(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def rows(count: int, width: int) -> list[slice]:
-    """Cut `count` rows of `width` elements into equal parts; large ones into an even number, for two threads."""
+def rows(count: int, width: int, most: int | None = None) -> list[slice]:
+    """Cut `count` rows of `width` elements into equal parts of at most `most`; large ones into an even number of them."""
     size = count * width
-    parts = 1 if size < LARGE else 2 * -(-size // (2 * BLOCK))
+    parts = 1 if size < LARGE else 2 * -(-size // (2 * (most or BLOCK)))
     step = max(1, -(-count // parts))
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 

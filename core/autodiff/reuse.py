@@ -11,6 +11,7 @@ has run, and so is the partial derivative that it was multiplied by.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from sys import getrefcount
 from typing import Any
 
@@ -121,10 +122,23 @@ def _make__writers(plan: Plan, array_type: type) -> list[Writer | None]:
     for _, its_type, rules in registry.vjp_kernels(op):
         if its_type is array_type:
             own = [Rule(op, (rules if isinstance(rules, tuple) else (rules,))[i], "backend's vjp") for i in plan.wrt]
-            return [make_call(rule, where, single, into=True) if rule.names_out else None for rule in own]
+            return [_into(rule, where, single) if rule.names_out else None for rule in own]
     if not op.multiplies:
         return [None] * len(plan.wrt)
     return [_product(_partial(op.vjps[i], where, single)) for i in plan.wrt]
+
+
+def _into(rule: Rule, where: dict[Any, int], single: bool) -> Writer:
+    """Return what calls a rule that names ``out``."""
+    function: Any = rule.function
+    gather = copy(rule)
+    gather.function = _arguments
+    arguments = make_call(gather, where, single)
+    return lambda g, saved, out: function(*arguments(g, saved), out=out)
+
+
+def _arguments(*args: Any) -> tuple[Any, ...]:
+    return args
 
 
 def _partial(rule: Rule, where: dict[Any, int], single: bool) -> Callable[[Any, Any], Any]:

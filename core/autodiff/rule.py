@@ -55,8 +55,7 @@ class Rule:
 
     A source is ``("g",)``, ``("y",)``, ``("xp",)``, ``("needs",)``, ``("x", i)``, ``("xs",)``,
     ``("residual", j)``, ``("attr", name)``, or ``("shape" | "dtype" | "device", i)``, where i is the number
-    of the input, None for a variadic one. A backend's rule may have a parameter ``out=None`` besides, for memory
-    that it may write its result into: `names_out`.
+    of the input, None for a variadic one. `names_out`: a backend's rule with ``out=None`` as its last parameter.
     """
 
     __slots__ = ("function", "names_out", "number", "sources")
@@ -377,18 +376,10 @@ def _constant(item: Any) -> Any:
 _PLACES = {("g",): -1, ("needs",): -2, ("xp",): -3}
 
 
-def make_call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool, ...] = (), into: bool = False) -> Any:
-    """Return ``call(g, saved)`` that hands `rule` what it names, or with `into` ``call(g, saved, out)``."""
+def make_call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool, ...] = ()) -> Pull:
+    """Return ``call(g, saved)`` that hands `rule` what it names."""
     function: Any = rule.function
     picks = [_PLACES[s] if s in _PLACES else where[s] for s in rule.sources]
-    if into:
-
-        def call_into(g: Any, saved: Any, out: Any) -> Any:
-            kept = (saved,) if single else saved or ()
-            found = (*kept, _namespace(g), needs, g)
-            return function(*[found[k] for k in picks], out=out)
-
-        return call_into
     # The frequent shapes are written out: a general call costs as much as a small array's arithmetic.
     if picks == [-1]:
         return lambda g, saved: function(g)
@@ -396,7 +387,7 @@ def make_call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool
         if picks == [0]:
             return lambda g, saved: function(saved)
         if picks == [-1, 0]:
-            return function
+            return function  # type: ignore[no-any-return]  # a rule is whatever callable its author wrote
         if picks == [-1, 0, -3]:
             return lambda g, saved: function(g, saved, _namespace(g))
     elif len(picks) == 2 and picks[0] == -1 and picks[1] >= 0:
@@ -427,8 +418,7 @@ def _namespace(g: Any) -> Any:
 def make_pull(rule: Rule, where: dict[Any, int], single: bool, multiplies: bool, conj: bool) -> Pull:
     """Return ``pull(g, saved)``: the rule itself, or the product of the cotangent with a partial derivative."""
     if not multiplies:
-        pull: Pull = make_call(rule, where, single)
-        return pull
+        return make_call(rule, where, single)
     number = rule.number
     if number is not None:
         factor: Any = number.conjugate() if conj else number

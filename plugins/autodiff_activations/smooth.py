@@ -7,7 +7,7 @@ from typing import Any
 
 from autodiff.extend import ArgumentError, elementwise, unary
 from autodiff_activations.reals import real
-from autodiff_ops.elementwise.special import erf, in_blocks
+from autodiff_ops.elementwise.special import FEW, SINGLE, erf, in_blocks, tanh_of
 from autodiff_ops.shapes import is_half
 
 _WIDE = unary(-4.0, 4.0)
@@ -195,13 +195,50 @@ def gelu(xp: Any, x: Any, *, approximate: str = "none") -> Any:
 def _gelu_numpy(x: Any, *, approximate: str) -> Any:
     import numpy as np
 
+    if approximate == "none" and x.dtype == np.float32 and x.size >= FEW:
+        from autodiff_numpy.blocks import by_elements
+
+        with np.errstate(over="ignore", under="ignore"):  # the powers of large and small numbers
+            return by_elements(_gelu_single, x)
     return in_blocks(lambda x: gelu.function(np, x, approximate=approximate), x)
 
 
-@gelu.vjp_kernel("numpy")
-def _gelu_vjp_numpy(g: Any, x: Any, approximate: str) -> Any:
+#: Of ``erf(x * sqrt(1/2)) = tanh(x * A(x**2))``.
+_SCALED = tuple(c * _ROOT_HALF * 0.5 ** (len(SINGLE) - 1 - i) for i, c in enumerate(SINGLE))
+
+
+def _gelu_single(out: Any, x: Any) -> None:
+    tanh_of(_SCALED, x, x * x, out)
+    out += 1
+    out *= x
+    out *= 0.5
+
+
+def _gelu_rule_single(out: Any, g: Any, x: Any) -> None:
     import numpy as np
 
+    square = x * x
+    slope = tanh_of(_SCALED, x, square, np.empty_like(x))
+    slope += 1
+    slope *= 0.5
+    square *= -0.5
+    density = np.exp(square, square)
+    density *= _DENSITY
+    density *= x
+    slope += density
+    np.multiply(slope, g, out)
+
+
+@gelu.vjp_kernel("numpy")
+def _gelu_vjp_numpy(g: Any, x: Any, approximate: str, out: Any = None) -> Any:
+    import numpy as np
+
+    if approximate == "none" and x.dtype == g.dtype == np.float32 and x.size >= FEW:
+        from autodiff_numpy.arithmetic import free
+        from autodiff_numpy.blocks import by_elements
+
+        with np.errstate(over="ignore", under="ignore"):
+            return by_elements(_gelu_rule_single, g, x, out=free(out, x))
     return in_blocks(lambda g, x: g * _gelu_partial(x, approximate, np), g, x)
 
 

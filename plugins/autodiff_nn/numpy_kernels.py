@@ -33,7 +33,7 @@ def _row_sums(x: Any) -> Any:
 @linear.kernel("numpy")
 def _linear(x: Any, weight: Any, bias: Any) -> Any:
     fused._check_linear(x, weight, bias)
-    y = x @ weight.T
+    y = _rows_times(x, weight.T)
     dtype = getattr(bias, "dtype", y.dtype)
     if isinstance(y, np.ndarray) and dtype == y.dtype and type(bias) is not complex:
         y += bias
@@ -41,8 +41,15 @@ def _linear(x: Any, weight: Any, bias: Any) -> Any:
     return y + bias
 
 
+def _rows_times(x: Any, matrix: Any) -> Any:
+    """Return ``x @ matrix`` by one product: NumPy makes one for each matrix of a stack."""
+    if x.ndim < 3 or not x.flags.c_contiguous:
+        return x @ matrix
+    return (x.reshape(prod(x.shape[:-1]), x.shape[-1]) @ matrix).reshape(*x.shape[:-1], matrix.shape[1])
+
+
 def _linear_rule_x(g: Any, weight: Any) -> Any:
-    return g @ (weight.conj() if weight.dtype.kind == "c" else weight)
+    return _rows_times(g, weight.conj() if weight.dtype.kind == "c" else weight)
 
 
 def _linear_rule_weight(g: Any, x: Any) -> Any:
