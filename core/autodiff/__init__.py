@@ -8,7 +8,7 @@
 12.0 7.0
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autodiff import backward as _backward
 from autodiff import batch_rules as _batch_rules
@@ -63,6 +63,28 @@ __version__ = "0.1.0"
 
 #: Whether the modules that every call of an op goes through are compiled.
 COMPILED = not str(_handles.__file__).endswith(".py")
+
+
+#: What is called something else here.
+_ELSEWHERE = {
+    "jacfwd": 'jacobian(f, mode="forward")',
+    "jacrev": 'jacobian(f, mode="reverse")',
+    "jit": "nothing: functions run as they are written",
+    "remat": "checkpoint(f)",
+    "custom_vjp": "custom_gradient",
+    "custom_jvp": "custom_gradient",
+    "tensor": "Value(x)",
+    "Tensor": "Value(x)",
+    "array": "Value(x), or autodiff.numpy.array",
+    "nn": "the package autodiff_nn",
+}
+
+
+if not TYPE_CHECKING:  # type checkers would take every name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        told = f"; it is {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{told}")
 
 
 class _NumpyProtocols:

@@ -13,7 +13,15 @@ from typing import Any
 
 from autodiff import handles
 from autodiff.calls import call
-from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, GraphError, UnknownOpError, nearest
+from autodiff.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    GradientTypeError,
+    GraphError,
+    UnknownOpError,
+    nearest,
+    shown,
+)
 from autodiff.graph import Cell, Edge, Leaf, Node
 from autodiff.handles import unwrap
 from autodiff.hooks import WRITING, Hook, attach, watch
@@ -188,8 +196,20 @@ class Value(Leaving):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether a gradient flows to this Value."""
+        """Whether a gradient flows to this Value; assigning freezes a parameter, or sets it free, from here on.
+
+        What was recorded before stays as it was. A parameter that is set free again has no gradient yet.
+        """
         return self._edge is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not isinstance(wanted, bool):
+            raise ArgumentTypeError(f"Value.requires_grad is True or False; given {shown(wanted)}")
+        if type(self._edge) is Node:
+            raise GraphError("Value.requires_grad of an intermediate result cannot be assigned; use .detach().")
+        if wanted is not self.requires_grad:
+            self._edge = self._new_leaf() if wanted else None
 
     @property
     def is_leaf(self) -> bool:

@@ -88,7 +88,10 @@ def __getattr__(name: str) -> Any:
     for module in map(import_module, [f"autodiff_nn.{m}" for m in _LATER] if name in __all__ else []):
         if name in module.__all__:
             return getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    told = (
+        "" if name.startswith("_") else "; activations are functions, as autodiff.ops.relu, which Sequential takes too"
+    )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{told}")
 
 
 def __dir__() -> list[str]:

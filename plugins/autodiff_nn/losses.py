@@ -399,6 +399,11 @@ def cross_entropy(
         target = numbers if tuple(numbers.shape) == tuple(logits.shape) else target
     own = backend(target)
     if own is not None and own.kind(target.dtype) == "float":
+        if len(target.shape) == len(logits.shape) - 1:
+            raise ArgumentTypeError(
+                f"{where}: the target of shape {tuple(target.shape)} has dtype {target.dtype}, and labels are integers: "
+                f"target.astype(int). Floating targets are probabilities of the shape of the logits, {tuple(logits.shape)}."
+            )
         return _soft_cross_entropy(logits, target, weight, label_smoothing, reduction, axis)
     labels, counts = _labels(where, target, logits, axis, ignore_index)
     weights = None if weight is None else op.take(weight, labels, axis=0)

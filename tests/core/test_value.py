@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import autodiff
 from autodiff import AutodiffError, Value, no_grad
 from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, GraphError
 
@@ -288,3 +289,32 @@ def test_detach_is_outside_the_graph() -> None:
     assert (d.requires_grad, np.shares_memory(d.data, x.data)) == (False, True)
     (x * d).sum().backward()
     assert x.grad.tolist() == [1.0, 1.0]
+
+
+def test_a_parameter_is_frozen_and_set_free() -> None:
+    """`requires_grad` can be assigned on leaves; graphs that were recorded before are not touched."""
+    x = Value([1.0, 2.0])
+    before = (x * x).sum()
+    x.requires_grad = False
+    assert not (x * 2.0).requires_grad
+    assert x.grad is None
+    before.backward()
+    x.requires_grad = True
+    (x * 3.0).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+    x.requires_grad = True  # already so: the gradient stays
+    assert x.grad.tolist() == [3.0, 3.0]
+    with pytest.raises(GraphError, match=r"detach\(\)"):
+        before.requires_grad = False
+    with pytest.raises(GradientTypeError):
+        Value(np.arange(2)).requires_grad = True
+    with pytest.raises(ArgumentTypeError, match="True or False"):
+        x.requires_grad = None
+
+
+def test_names_from_elsewhere_are_told() -> None:
+    """JAX's and PyTorch's names of what is called something else here."""
+    with pytest.raises(AttributeError, match=r"jacobian\(f, mode="):
+        autodiff.jacfwd  # the look-up is what is tested
+    with pytest.raises(AttributeError, match=r"no attribute 'foo'$"):
+        autodiff.foo

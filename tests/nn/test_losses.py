@@ -163,6 +163,7 @@ _WRONG = {
     "fractions": (lambda: nn.nll_loss(_V, [0.5, 1, 2, 0]), "nll_loss takes integers; it was given dtype float64"),
     "number of labels": (lambda: nn.cross_entropy(_V, [0, 1]), r"the labels \(2,\); expected \(4,\)"),
     "probabilities": (lambda: nn.cross_entropy(_V, SOFT[:2]), r"the target \(2, 3\)"),
+    "floating labels": (lambda: nn.cross_entropy(_V, np.zeros(4)), r"target\.astype\(int\)"),
     "smoothing": (lambda: nn.cross_entropy(_V, LABELS, label_smoothing=1.5), "from 0 to 1; it was given 1.5"),
     "axis": (lambda: nn.cross_entropy(_V, LABELS, axis=2), "has no axis 2"),
     "nothing counts": (lambda: nn.cross_entropy(_V, [-100] * 4), "no label counts"),

@@ -101,6 +101,27 @@ def test_a_detached_value_freezes_a_parameter():
     assert layer.bias.grad.tolist() == [1.0]
 
 
+def test_assigning_requires_grad_freezes_a_parameter():
+    """PyTorch's habit: the optimiser passes it over until it is set free."""
+    layer = nn.Linear(2, 1, generator=0)
+    optimizer = nn.Adam(layer.parameters(), lr=0.1)
+    before = layer.weight.data.copy()
+    layer.weight.requires_grad = False
+    for free in (False, True):
+        layer.weight.requires_grad = free
+        optimizer.zero_grad()
+        layer(np.ones((1, 2))).sum().backward()
+        optimizer.step()
+        assert np.array_equal(layer.weight.data, before) is not free
+    assert list(layer.state_dict()) == ["weight", "bias"]
+
+
+def test_activations_are_no_classes():
+    """nn.ReLU says where it is."""
+    with pytest.raises(AttributeError, match=r"autodiff\.ops\.relu"):
+        nn.ReLU
+
+
 def test_other_values_are_plain_attributes():
     """Results, and Values that need no gradient, are not trained; None and del remove a parameter."""
     net = Net()
