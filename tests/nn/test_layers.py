@@ -162,4 +162,4 @@ def test_batch_norm_in_use_is_mapped_over_examples():
     layer(np.random.default_rng(0).normal(size=(5, 3)))
     layer.eval()
     x = np.random.default_rng(1).normal(size=(4, 3))
-    np.testing.assert_allclose(vmap(lambda row: layer(row[None])[0])(x), layer(x).data, rtol=1e-12)
+    np.testing.assert_allclose(vmap(lambda row: layer(row[None])[0])(x).data, layer(x).data, rtol=1e-12)
