@@ -416,6 +416,9 @@ def _reference(op_id: str, reference: Any) -> Any:
     )
 
 
+_NAMES = re.compile(r"\b[^\W\d]\w*")
+
+
 def _check_c_partials(op: Op) -> None:
     """Refuse an expression that names what the rule of its input does not: the rule decides what is kept."""
     for i, expression in enumerate(op.c_partials):
@@ -423,8 +426,9 @@ def _check_c_partials(op: Op) -> None:
             raise RegistrationError(f"{op.id!r}: c_partials are C expressions, as text; one is {shown(expression)}")
         rule = op.vjps[i]
         kept = rule.names(op) if isinstance(rule, Rule) else ()
+        named = set(_NAMES.findall(expression))
         for name in (*op.inputs, "y", *op.attrs):
-            if name not in kept and re.search(rf"\b{name}\b", expression):
+            if name not in kept and name in named:
                 raise RegistrationError(
                     f"{op.id!r}: the C expression {expression!r} for {op.inputs[i]!r} names {name!r}, which the "
                     f"rule for that input does not: what is kept from the forward pass is decided there. It names "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 from autodiff.errors import RegistrationError, shown
@@ -38,19 +39,23 @@ def parameters_of(function: Any) -> tuple[bool, tuple[str, ...], str | None, dic
     place = place_of(function)
     if not callable(function):
         raise RegistrationError(f"An op is declared as a function with a name; it was given {shown(function)}")
-    for p in inspect.signature(function).parameters.values():
-        if p.kind is p.VAR_KEYWORD:
-            raise RegistrationError(f"{place} takes **{p.name}; an op's attributes are written out")
-        if p.kind is p.VAR_POSITIONAL:
-            variadic = p.name
-        elif p.kind is p.KEYWORD_ONLY:
-            attrs[p.name] = REQUIRED if p.default is p.empty else p.default
-        elif p.default is not p.empty:
-            raise RegistrationError(
-                f"{place}: {p.name!r} has a default, and array inputs have none; make it an attribute, after a `*`"
-            )
-        else:
-            inputs.append(p.name)
+    plain = _plain_parameters(function)
+    if plain is not None:
+        inputs, variadic, attrs = plain
+    else:
+        for p in inspect.signature(function).parameters.values():
+            if p.kind is p.VAR_KEYWORD:
+                raise RegistrationError(f"{place} takes **{p.name}; an op's attributes are written out")
+            if p.kind is p.VAR_POSITIONAL:
+                variadic = p.name
+            elif p.kind is p.KEYWORD_ONLY:
+                attrs[p.name] = REQUIRED if p.default is p.empty else p.default
+            elif p.default is not p.empty:
+                raise RegistrationError(
+                    f"{place}: {p.name!r} has a default, and array inputs have none; make it an attribute, after a `*`"
+                )
+            else:
+                inputs.append(p.name)
     takes_xp = inputs[:1] == ["xp"]
     if takes_xp:
         inputs = inputs[1:]
@@ -59,6 +64,19 @@ def parameters_of(function: Any) -> tuple[bool, tuple[str, ...], str | None, dic
     if not inputs and not variadic:
         raise RegistrationError(f"{place} takes no array: an op has at least one input by position")
     return takes_xp, tuple(inputs), variadic, attrs
+
+
+def _plain_parameters(function: Any) -> tuple[list[str], str | None, dict[str, Any]] | None:
+    """Return the same of an ordinary function, None of any other: `inspect.signature` is slow, and there are many ops."""
+    if type(function) is not FunctionType or function.__defaults__ or hasattr(function, "__wrapped__"):
+        return None
+    code, defaults = function.__code__, function.__kwdefaults__ or {}
+    if code.co_flags & inspect.CO_VARKEYWORDS or hasattr(function, "__signature__"):
+        return None
+    end = code.co_argcount + code.co_kwonlyargcount
+    attrs = {name: defaults.get(name, REQUIRED) for name in code.co_varnames[code.co_argcount : end]}
+    variadic = code.co_varnames[end] if code.co_flags & inspect.CO_VARARGS else None
+    return [*code.co_varnames[: code.co_argcount]], variadic, attrs
 
 
 def place_of(function: Function) -> str:
