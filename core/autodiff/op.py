@@ -338,7 +338,8 @@ class Op(Callee):
         """Return the kernel for raw arrays that are all of this type, to be called with every attribute by keyword.
 
         What calls an op in a loop, and has checked its arguments, saves by it what a call does besides: completing
-        attributes, naming the op in errors, recording. Ask again in each round: kernels may be registered meanwhile.
+        attributes, recording. What the kernel raises is handed to `refuse`. Ask again in each round: kernels may be
+        registered meanwhile.
 
         Raises
         ------
@@ -365,6 +366,10 @@ class Op(Callee):
                 )
             kernel = kernels[array_type] = self.kernel_on(backend, array_type)
         return kernel
+
+    def refuse(self, exc: Exception, *arrays: Any, **attrs: Any) -> NoReturn:
+        """Raise what a kernel of `kernel_for` raised as a call does: naming the op, and what it was given."""
+        refuse(self, exc, arrays, attrs)
 
     def kernel_origins(self) -> str:
         """List the backends that have a kernel, and whose it is."""

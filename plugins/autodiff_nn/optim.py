@@ -224,18 +224,24 @@ class SGD(Optimizer):
             raise ArgumentError(f"{where}: nesterov=True needs a momentum, and no dampening")
 
     def _moved(self, x: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> Any:
+        lr, weight_decay = group["lr"], group["weight_decay"]
         if not group["momentum"]:
-            return sgd_step.kernel_for(type(x))(x, g, lr=group["lr"], weight_decay=group["weight_decay"])
-        x, state["momentum"] = momentum_step.kernel_for(type(x))(
-            x,
-            g,
-            state["momentum"] if state else backend(x).xp.zeros_like(x),
-            lr=group["lr"],
-            momentum=group["momentum"],
-            dampening=group["dampening"] if state else 0.0,  # the first velocity is the gradient
-            weight_decay=group["weight_decay"],
-            nesterov=group["nesterov"],
-        )
+            try:
+                return sgd_step.kernel_for(type(x))(x, g, lr=lr, weight_decay=weight_decay)
+            except Exception as exc:
+                sgd_step.refuse(exc, x, g, lr=lr, weight_decay=weight_decay)
+        velocity = state["momentum"] if state else backend(x).xp.zeros_like(x)
+        options = {
+            "lr": lr,
+            "momentum": group["momentum"],
+            "dampening": group["dampening"] if state else 0.0,  # the first velocity is the gradient
+            "weight_decay": weight_decay,
+            "nesterov": group["nesterov"],
+        }
+        try:
+            x, state["momentum"] = momentum_step.kernel_for(type(x))(x, g, velocity, **options)
+        except Exception as exc:
+            momentum_step.refuse(exc, x, g, velocity, **options)
         return x
 
 
@@ -300,18 +306,19 @@ class Adam(Optimizer):
             xp = backend(x).xp
             state.update(step=0, mean=xp.zeros_like(x), square=xp.zeros_like(x))
         step = state["step"] + 1
-        x, mean, square = adam_step.kernel_for(type(x))(
-            x,
-            g,
-            state["mean"],
-            state["square"],
-            step=step,
-            lr=group["lr"],
-            betas=group["betas"],
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            decoupled=self._decoupled,
-        )
+        options = {
+            "step": step,
+            "lr": group["lr"],
+            "betas": group["betas"],
+            "eps": group["eps"],
+            "weight_decay": group["weight_decay"],
+            "decoupled": self._decoupled,
+        }
+        mean, square = state["mean"], state["square"]
+        try:
+            x, mean, square = adam_step.kernel_for(type(x))(x, g, mean, square, **options)
+        except Exception as exc:
+            adam_step.refuse(exc, x, g, mean, square, **options)
         state.update(step=step, mean=mean, square=square)  # all or, if the kernel raises, nothing
         return x
 

@@ -7,6 +7,7 @@ import pytest
 
 import autodiff_nn as nn
 from autodiff import AutodiffError, Value
+from autodiff.errors import ArgumentTypeError
 from autodiff.registry import registry
 
 
@@ -348,3 +349,21 @@ def test_a_step_that_fails_leaves_the_state(size: int) -> None:
         value.grad = np.full(size, -0.25)
         steps.step()
     np.testing.assert_array_equal(w.data, other.data)
+
+
+@pytest.mark.parametrize(
+    ("make", "op"),
+    [
+        (nn.SGD, "autodiff_nn.sgd_step"),
+        (lambda p: nn.SGD(p, momentum=0.5), "autodiff_nn.momentum_step"),
+        (nn.Adam, "autodiff_nn.adam_step"),
+    ],
+)
+def test_a_step_that_fails_names_its_op(make, op) -> None:
+    """Kernels are called without the op around them; what they raise says all the same which op was given what."""
+    w = Value(np.ones(3))
+    optimizer = make([w])
+    w.grad = np.ones(3)
+    optimizer.groups[0]["lr"] = "fast"
+    with pytest.raises(ArgumentTypeError, match=rf"'{op}' was given x: shape \(3,\) float64, gradient: .*lr='fast'"):
+        optimizer.step()
