@@ -129,7 +129,7 @@ class NumpyBackend(Backend):
     def fresh(self, array: Any, *, alone: bool = False) -> Any:
         if isinstance(array, np.generic) or (alone and array.base is None and array.flags.writeable):
             return array
-        return np.array(array)
+        return blocks.copied(array)
 
     def same_shape(self, a: Any, b: Any) -> bool:
         return bool(a == b)

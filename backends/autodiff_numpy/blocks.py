@@ -18,7 +18,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["by_elements", "cut", "in_blocks", "in_parts", "is_large", "lanes", "rows", "threads", "tiny", "vanishing"]
+__all__ = [
+    "by_elements",
+    "copied",
+    "cut",
+    "in_blocks",
+    "in_parts",
+    "is_large",
+    "lanes",
+    "rows",
+    "threads",
+    "tiny",
+    "vanishing",
+]
 
 #: From so many elements on an array is worth the trouble.
 LARGE = 131_072
@@ -191,6 +203,17 @@ def is_large(*arrays: Any) -> bool:
     if first.size < max(LARGE, 1) or first.dtype.char not in "fd" or not first.dtype.isnative:
         return False
     return all(type(a) is np.ndarray and a.dtype == first.dtype and a.flags.c_contiguous for a in arrays)
+
+
+def copied(x: Any) -> Any:
+    """Return a copy; of a broadcast array in C order, which NumPy would lay out by the axes that are not broadcast."""
+    if 0 not in x.strides:
+        return np.array(x)
+    if x.size < max(LARGE, 1):
+        return np.array(x, order="C")
+    y = np.empty(x.shape, x.dtype)
+    in_blocks(lambda part: np.copyto(y[part], x[part]), rows(len(x), x.size // len(x)))
+    return y
 
 
 def by_elements(function: Callable[..., Any], *arrays: Any, out: Any = None, once: bool = False) -> Any:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from autodiff_numpy import blocks
-from autodiff_numpy.blocks import cut, in_blocks, is_large, lanes, vanishing
+from autodiff_numpy.blocks import cut, in_blocks, is_large, lanes, rows, vanishing
 from autodiff_numpy.loops import bounds, loop
 
-__all__ = ["KERNELS", "RULES", "less", "times", "total"]
+__all__ = ["KERNELS", "RULES", "column_sums", "less", "times", "total"]
 
 Function = Callable[..., Any]
 
@@ -43,16 +43,26 @@ def _rows(*parts: Any) -> list[Any] | None:
 
 def less(x: Any, column: Any, out: Any) -> None:
     """Fill `out` with `x` less a number for each lane."""
-    rows = _rows(x, column, out)
-    if rows is None or not loop("shift", x.size)(rows[0], rows[1][:, 0], bounds(x.dtype)[2], rows[2]):
+    parts = _rows(x, column, out)
+    if parts is None or not loop("shift", x.size)(parts[0], parts[1][:, 0], bounds(x.dtype)[2], parts[2]):
         np.subtract(x, column, out)
 
 
 def times(y: Any, column: Any) -> None:
     """Multiply `y`, of numbers up to 1, by a number for each lane."""
-    rows = _rows(y, column)
-    if rows is None or not loop("scale", y.size)(rows[1][:, 0], bounds(y.dtype)[1], rows[0]):
+    parts = _rows(y, column)
+    if parts is None or not loop("scale", y.size)(parts[1][:, 0], bounds(y.dtype)[1], parts[0]):
         np.multiply(y, column, y)
+
+
+def column_sums(x: Any) -> Any:
+    """Sum an array of two axes over the first: those of each block of rows, and then the blocks' sums."""
+    parts = rows(*x.shape)
+    if len(parts) < 2:
+        return x.sum(axis=0)
+    sums = np.empty((len(parts), x.shape[1]), x.dtype)
+    in_blocks(lambda i: np.add.reduce(x[parts[i]], axis=0, out=sums[i]), range(len(parts)))
+    return sums.sum(axis=0)
 
 
 def dot(a: Any, b: Any) -> Any:
@@ -112,10 +122,17 @@ def _reduce(over: Function, x: Any, sizes: tuple[int, int, int]) -> Any:
     return y
 
 
+def _totals(x: Any, sizes: tuple[int, int, int]) -> Any:
+    """Sum the middle one of three axes: of whole rows, where it is the first, since halves of them take longer."""
+    if sizes[0] > 1 or sizes[2] < blocks.MANY:
+        return _reduce(total, x, sizes)
+    return column_sums(x.reshape(sizes[1:]))
+
+
 def _sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     sizes = _sizes(x, axis)
     if sizes is not None:
-        return _reduce(total, x, sizes).reshape(_shape(x, axis, keepdims))
+        return _totals(x, sizes).reshape(_shape(x, axis, keepdims))
     if x.dtype == np.float16:
         return x.sum(axis=axis, keepdims=keepdims, dtype=np.float32).astype(np.float16)
     if axis is None and not keepdims and is_large(x):
@@ -140,7 +157,7 @@ def _mean(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     sizes = _sizes(x, axis)
     if sizes is None:
         return x.mean(axis=axis, keepdims=keepdims)
-    y = _reduce(total, x, sizes)
+    y = _totals(x, sizes)
     y /= sizes[1]
     return y.reshape(_shape(x, axis, keepdims))
 
@@ -202,10 +219,10 @@ def _prod_rule(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     def work(block: Any) -> None:
         i, j = block
         part, share = xs[i, :, j], gs[i, :, j]
-        rows = _rows(share, part, dxs[i, :, j])
-        if rows is not None:
+        parts = _rows(share, part, dxs[i, :, j])
+        if parts is not None:
             low, high, _ = bounds(x.dtype)
-            if loop("product_rule", part.size)(rows[0][:, 0], rows[1], low, high, rows[2]):
+            if loop("product_rule", part.size)(parts[0][:, 0], parts[1], low, high, parts[2]):
                 return
         y = _product(part)
         if is_normal(y):
@@ -319,8 +336,8 @@ def _plain_softmax(x: Any, axis: Any) -> Any:
 def _softmax_block(y: Any, x: Any) -> None:
     less(x, x.max(axis=1, keepdims=True), y)
     np.exp(y, y)
-    rows = _rows(y)
-    if rows is None or not loop("share_out", y.size)(bounds(y.dtype)[1], *rows):
+    parts = _rows(y)
+    if parts is None or not loop("share_out", y.size)(bounds(y.dtype)[1], *parts):
         y *= 1 / total(y)
 
 
@@ -331,8 +348,8 @@ def _plain_softmax_rule(g: Any, y: Any, axis: Any) -> Any:
 
 
 def _softmax_rule_block(dx: Any, g: Any, y: Any) -> None:
-    rows = _rows(g, y, dx)
-    if rows is not None and loop("softmax_rule", y.size)(*rows[:2], bounds(y.dtype)[1], rows[2]):
+    parts = _rows(g, y, dx)
+    if parts is not None and loop("softmax_rule", y.size)(*parts[:2], bounds(y.dtype)[1], parts[2]):
         return
     np.subtract(g, dot(g, y), dx)
     dx *= y

@@ -12,7 +12,7 @@ from autodiff_nn.fused import cross_entropy_with_logits, layer_norm, linear
 from autodiff_nn.steps import adam_factors, adam_step, momentum_step
 from autodiff_numpy.blocks import in_blocks, rows, vanishing
 from autodiff_numpy.loops import bounds, loop
-from autodiff_numpy.reductions import less, times
+from autodiff_numpy.reductions import column_sums, less, times
 from autodiff_numpy.reductions import total as lane_sums
 
 _FAST = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
@@ -159,7 +159,7 @@ def _layer_norm_rule_weight(g: Any, x: Any, weight_shape: Any, ndim: int, eps: f
 def _layer_norm_rule_bias(g: Any, bias_shape: Any, ndim: int) -> Any:
     if not bias_shape or not _is_fast(g):
         return fused.layer_norm_vjp_bias(g, bias_shape, ndim, np)
-    return _column_sums(_as_rows(g, prod(bias_shape))).reshape(bias_shape)
+    return column_sums(_as_rows(g, prod(bias_shape))).reshape(bias_shape)
 
 
 def _layer_norm_rule(
@@ -203,16 +203,6 @@ def _layer_norm_rule(
         dweight.reshape(weight_shape) if weight_shape else dweight.sum(),
         dbias.reshape(bias_shape) if bias_shape else dbias.sum(),
     )
-
-
-def _column_sums(g: Any) -> Any:
-    """Sum rows: those of each block, and then the blocks' sums."""
-    blocks = rows(*g.shape)
-    if len(blocks) < 2:
-        return g.sum(axis=0)
-    sums = np.empty((len(blocks), g.shape[1]), g.dtype)
-    in_blocks(lambda i: np.add.reduce(g[blocks[i]], axis=0, out=sums[i]), range(len(blocks)))
-    return sums.sum(axis=0)
 
 
 # ---- cross-entropy -------------------------------------------------------------------------------------------

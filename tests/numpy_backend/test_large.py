@@ -310,3 +310,18 @@ print(faults() - before)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
 
     assert int(done.stdout) < 2000, "each of ten passes makes 40 arrays of 98 pages"
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 700, 300), (700, 300)])
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_gradients_of_sums_are_in_order(shape: tuple[int, ...], axis: Any) -> None:
+    """What was broadcast is handed out as an array of its own, in C order, small and large."""
+    v = Value(np.ones(shape, np.float32))
+    y = v.sum(axis=axis)
+    seed = np.random.default_rng(0).standard_normal(y.shape).astype(np.float32)
+    y.backward(seed)
+
+    assert v.grad.flags.c_contiguous
+    assert np.array_equal(v.grad, np.broadcast_to(seed if axis is None else np.expand_dims(seed, axis), shape))
+    v.grad[...] = 2  # not a view of the seed, and each element its own
+    assert (seed != 2).all()
