@@ -40,10 +40,10 @@ spread_for: Any = None
 numpy_protocols: Any = None
 
 
-#: NumPy's methods that are functions of `autodiff.numpy` rather than ops, with their names there.
+#: NumPy's methods that are functions of `autodiff.numpy` rather than ops, or take more than the op, as ``ddof=``.
 _SPELLED = {
     **{name: name for name in ("ravel", "dot", "cumsum", "cumprod", "round", "trace", "diagonal", "conjugate", "copy")},
-    **{name: name for name in ("nonzero", "searchsorted")},
+    **{name: name for name in ("nonzero", "searchsorted", "std", "var")},
     "flatten": "ravel",
 }
 

@@ -233,6 +233,8 @@ _METHODS: dict[str, Any] = {
     "trace": lambda x: x.trace(),
     "diagonal": lambda x: x.diagonal(1),
     "conjugate": lambda x: x.conjugate(),
+    "std": lambda x: x.std(0, ddof=1),
+    "var": lambda x: x.var(axis=(0, 1), ddof=1, keepdims=True),
     "copy": lambda x: x.copy(),
     "searchsorted": lambda x: x[0].cumsum().searchsorted([3.5, 9.0]),
 }
