@@ -35,7 +35,7 @@ def relu6(xp: Any, x: Any) -> Any:
     >>> autodiff.ops.relu6(np.array([-1.0, 2.0, 7.0]))
     array([0., 2., 6.])
     """
-    return xp.clip(x, 0, 6)
+    return xp.clip(real("relu6", x, xp), 0, 6)
 
 
 @elementwise(
@@ -65,7 +65,7 @@ def hard_tanh(xp: Any, x: Any, *, min_val: float = -1.0, max_val: float = 1.0) -
     """
     if not min_val < max_val:
         raise ArgumentError(f"min_val was given {min_val!r} and max_val {max_val!r}; expected min_val < max_val")
-    return xp.clip(x, min_val, max_val)
+    return xp.clip(real("hard_tanh", x, xp), min_val, max_val)
 
 
 @elementwise(
@@ -88,7 +88,7 @@ def hard_sigmoid(xp: Any, x: Any) -> Any:
     >>> autodiff.ops.hard_sigmoid(0.0).item()
     0.5
     """
-    return xp.clip(x / 6 + 0.5, 0, 1)
+    return xp.clip(real("hard_sigmoid", x, xp) / 6 + 0.5, 0, 1)
 
 
 def _hard_swish_slope(x: Any, scale: Any, xp: Any) -> Any:

@@ -19,7 +19,7 @@ REAL = {
     *("atan2", "cbrt", "ceil", "copysign", "erf", "floor", "fmod", "heaviside", "hypot", "logaddexp", "logaddexp2"),
     *("floor_divide", "nextafter", "remainder", "rfft", "trunc"),
     *("celu", "elu", "gelu", "hard_swish", "leaky_relu", "log_sigmoid", "mish", "prelu", "relu", "selu", "softplus"),
-    *("softsign", "cross_entropy_with_logits", "layer_norm"),
+    *("softsign", "hard_sigmoid", "hard_tanh", "relu6", "cross_entropy_with_logits", "layer_norm"),
 }
 
 

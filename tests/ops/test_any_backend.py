@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 pytest.importorskip("array_api_strict")
 
+import array_api_strict
 from strict_backend import StrictBackend, strict_array
 
 from autodiff import Value, grad, ops
@@ -98,3 +100,26 @@ def test_answers_are_those_of_numpy(name):
     """What needs no derivative is the same too."""
     f = _ANSWERS[name]
     np.testing.assert_array_equal(host(f(strict_array(A))), f(A))
+
+
+#: What ops have beside the standard's parameters of their name.
+_MORE = {"diagonal": {"axis1", "axis2"}, "trace": {"axis1", "axis2"}}
+_SPACES = (array_api_strict.fft, array_api_strict.linalg, array_api_strict)
+_STANDARD = {
+    op.name: function
+    for op in ops
+    if op.plugin == "autodiff_ops"
+    and (function := next((f for s in _SPACES if callable(f := getattr(s, op.name, None))), None))
+}
+
+
+@pytest.mark.parametrize("name", _STANDARD)
+def test_parameters_have_the_names_of_the_standard(name):
+    """An op whose name is one of the array API standard has no parameter that the standard calls otherwise."""
+    op, theirs = ops[f"autodiff_ops.{name}"], inspect.signature(_STANDARD[name]).parameters
+    assert {*op.inputs, *op.attrs} - _MORE.get(name, set()) <= {*theirs}
+
+
+def test_the_standards_names_are_many():
+    """The test above sees the standard's functions."""
+    assert len(_STANDARD) > 120

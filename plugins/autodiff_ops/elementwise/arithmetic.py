@@ -21,7 +21,7 @@ _POSITIVE = (0.5, 2.0)
 
 @elementwise(partials=(1, 1), c="x1 + x2", c_partials=("1", "1"), samples=[*_ANY, *_COMPLEX])
 def add(x1: Any, x2: Any) -> Any:
-    """Sum of `x1` and `x2`.
+    """Sum of `x1` and `x2`; both derivatives are 1.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def add(x1: Any, x2: Any) -> Any:
 
 @elementwise(partials=(1, -1), c="x1 - x2", c_partials=("1", "-1"), samples=[*_ANY, *_COMPLEX])
 def subtract(x1: Any, x2: Any) -> Any:
-    """Difference of `x1` and `x2`.
+    """Difference of `x1` and `x2`; the derivatives are 1 and -1.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def subtract(x1: Any, x2: Any) -> Any:
 
 @elementwise(partials=(lambda x2: x2, lambda x1: x1), c="x1 * x2", c_partials=("x2", "x1"), samples=[*_ANY, *_COMPLEX])
 def multiply(x1: Any, x2: Any) -> Any:
-    """Product of `x1` and `x2`.
+    """Product of `x1` and `x2`; the derivatives are `x2` and `x1`.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def multiply(x1: Any, x2: Any) -> Any:
     samples=[*binary((-2.0, 2.0), _POSITIVE), *_COMPLEX],
 )
 def divide(x1: Any, x2: Any) -> Any:
-    """Quotient of `x1` and `x2`.
+    """Quotient of `x1` and `x2`; the derivatives are ``1 / x2`` and ``-x1 / x2**2``, infinite or NaN at ``x2 = 0``.
 
     Examples
     --------
@@ -156,7 +156,7 @@ def pow(x1: Any, x2: Any) -> Any:  # the array API's name
 
 @elementwise(partials=(-1,), c="-x", c_partials=("-1",), samples=[*unary(), *_COMPLEX_UNARY])
 def negative(x: Any) -> Any:
-    """`x` with the opposite sign.
+    """`x` with the opposite sign; the derivative is -1.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def negative(x: Any) -> Any:
 
 @elementwise(partials=(1,), c="x", c_partials=("1",), samples=[*unary(), *_COMPLEX_UNARY])
 def positive(x: Any) -> Any:
-    """`x` itself.
+    """`x` itself, as a new array; the derivative is 1.
 
     Examples
     --------
@@ -268,7 +268,7 @@ def sign(x: Any) -> Any:
     vjps=(lambda g, xp: xp.conj(g),), jvps=(lambda t, xp: xp.conj(t),), samples=[*unary(), *_COMPLEX_UNARY], method=True
 )
 def conj(x: Any) -> Any:
-    """Complex conjugate.
+    """Complex conjugate, and of real numbers themselves; the gradient is ``conj(g)``.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def conj(x: Any) -> Any:
 
 @elementwise(vjps=(lambda g: g,), jvps=(lambda t, xp: xp.real(t),), samples=[*unary(), *_COMPLEX_UNARY])
 def real(x: Any) -> Any:
-    """Real part.
+    """Real part, and of real numbers themselves; the gradient is `g`, which is real.
 
     Examples
     --------
@@ -292,7 +292,7 @@ def real(x: Any) -> Any:
 
 @elementwise(vjps=(lambda g: g * 1j,), jvps=(lambda t, xp: xp.imag(t),), samples=_COMPLEX_UNARY)
 def imag(x: Any) -> Any:
-    """Imaginary part.
+    """Imaginary part; the gradient is ``1j * g``.
 
     Examples
     --------
