@@ -38,6 +38,14 @@ def compiled(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs)
 
 
+@nox.session(default=False, python="3.13t")
+def free_threaded(session: nox.Session) -> None:
+    """Run the tests of the core on a CPython without a GIL, wherever one is installed as `python3.13t`."""
+    session.install("-e", ".", "pytest", "pytest-benchmark", "hypothesis", "array-api-strict", "array-api-compat")
+    session.run("python", "-c", "import sys, autodiff.testing; assert not sys._is_gil_enabled()")
+    session.run("python", "-m", "pytest", "tests/core", "tests/behaviours", *session.posargs)
+
+
 @nox.session(default=False)
 def full(session: nox.Session) -> None:
     """Run all the tests, the slow ones too."""

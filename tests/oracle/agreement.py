@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from counterparts import COUNTERPARTS, NO_GRADIENT, reason_to_leave_out
 
 import autodiff
 from autodiff import Value, ops
+from autodiff.errors import AutodiffError
+from autodiff.samples import Array, Sample
 from autodiff.testing.drawing import draw, draw_like
 
 __all__ = ["PAGE", "TOLERANCES", "Agreement", "compare", "page"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "oracle.md"
 SEEDS = (0, 1)
+NO_COMPLEX = "complex numbers, which torch has no kernel or no gradient for here"
 
 #: By the precision of the inputs, the largest difference that counts as agreement, relative to the number, or to 1.
 TOLERANCES = {"double": 1e-12, "single": 1e-5}
@@ -52,6 +56,8 @@ class Agreement:
         The largest relative difference, by precision.
     left_out : dict
         Why calls were not compared, and how many.
+    in_complex : int
+        Of the calls that were compared, those whose real samples were drawn in complex.
     disagreements : list of str
         What differs by more than the tolerance, or in shape or dtype.
     """
@@ -63,6 +69,7 @@ class Agreement:
     value: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TOLERANCES, 0.0))
     gradient: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TOLERANCES, 0.0))
     left_out: dict[str, int] = field(default_factory=dict)
+    in_complex: int = 0
     disagreements: list[str] = field(default_factory=list)
 
     def add(self, what: str, precision: str, actual: Any, expected: Any) -> None:
@@ -101,7 +108,7 @@ def compare(op: Any) -> Agreement:
     if isinstance(counterpart, str):
         return Agreement(op.id, reason=counterpart)
     agreement = Agreement(op.id)
-    for number, sample in enumerate(op.samples):
+    for number, sample in enumerate([*op.samples, *in_complex(op.samples)]):
         for seed in SEEDS:
             rng = np.random.default_rng((seed, number))
             drawn = [draw(spec, rng) for spec in sample.inputs]
@@ -113,9 +120,48 @@ def compare(op: Any) -> Agreement:
                 reason = reason_to_leave_out(op.id, xs, attrs)
                 if reason:
                     agreement.left_out[reason] = agreement.left_out.get(reason, 0) + 1
-                else:
+                elif number < len(op.samples):
                     _compare_call(agreement, op, xs, attrs, precision, rng)
+                elif _takes(op, xs, attrs):
+                    _compare_in_complex(agreement, op, xs, attrs, precision, rng)
     return agreement
+
+
+def in_complex(samples: Any) -> list[Sample]:
+    """Return samples whose real floating arrays are complex, of those that have any."""
+
+    def turned(spec: Any) -> Any:
+        if isinstance(spec, Array):
+            return spec._replace(kind="complex") if spec.kind == "float" else spec
+        return tuple(map(turned, spec)) if isinstance(spec, tuple) else spec
+
+    found = [Sample(tuple(map(turned, s.inputs)), s.attrs) for s in samples]
+    return [new for new, s in zip(found, samples, strict=True) if new.inputs != s.inputs]
+
+
+def _takes(op: Any, xs: list[Any], attrs: Any) -> bool:
+    """Tell whether an op takes complex numbers, and keeps their imaginary parts; otherwise it says so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        try:
+            op(*xs, **attrs)
+        except (AutodiffError, np.exceptions.ComplexWarning):
+            return False
+    return True
+
+
+def _compare_in_complex(agreement: Agreement, op: Any, xs: list[Any], attrs: Any, precision: str, rng: Any) -> None:
+    """Compare a call with complex numbers, for which torch lacks many a kernel."""
+    before = agreement.samples
+    try:
+        _compare_call(agreement, op, xs, attrs, precision, rng)
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as exc:
+        if isinstance(exc, AutodiffError):
+            raise
+        agreement.samples = before
+        agreement.left_out[NO_COMPLEX] = agreement.left_out.get(NO_COMPLEX, 0) + 1
+    else:
+        agreement.in_complex += 1
 
 
 def _compare_call(agreement: Agreement, op: Any, xs: list[Any], attrs: Any, precision: str, rng: Any) -> None:
@@ -193,9 +239,14 @@ def page(agreements: list[Agreement]) -> str:
         f"Of {len(agreements)} ops {len(compared)} have a counterpart, and {len(compared) - len(apart)} agree with it.",
         (
             f"{sum(a.samples for a in compared):,} calls and {sum(a.gradients for a in compared):,} gradients were compared, "
-            f"on inputs drawn from the op's own samples with {len(SEEDS)} seeds, in double and in single precision, complex "
-            "where the sample is, with normally distributed cotangents, in plain passes (which use the backend's own rules) "
-            "and in recorded ones (which use the op's)."
+            f"on inputs drawn from the op's own samples with {len(SEEDS)} seeds, in double and in single precision, with "
+            "normally distributed cotangents, in plain passes (which use the backend's own rules) and in recorded ones "
+            "(which use the op's)."
+        ),
+        (
+            f"Each sample is drawn in complex, too: {sum(bool(a.in_complex) for a in compared)} ops were compared there, in "
+            f"{sum(a.in_complex for a in compared):,} calls; the others refuse complex numbers, or torch does, or they are "
+            "complex in their own samples."
         ),
         "A difference is relative to the number, or to 1 if that is larger.",
         "The table has the largest of each op; a dash means that there is no gradient to compare.",

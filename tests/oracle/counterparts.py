@@ -96,14 +96,15 @@ def _concat(*xs: Any, axis: Any) -> Any:
 def _repeat(x: Any, *, repeats: Any, axis: Any) -> Any:
     if axis is None:
         x, axis = x.reshape(-1), 0
-    counts = torch.tensor(repeats)
+    counts = torch.tensor(repeats, dtype=torch.int64)
     return torch.repeat_interleave(x, counts.expand(x.shape[axis]) if counts.numel() == 1 else counts, axis)
 
 
 def _pad(x: Any, *, pad_width: Any, constant_values: Any) -> Any:
     for axis, (before, after) in enumerate(np.broadcast_to(pad_width, (x.ndim, 2)).tolist()):
         shapes = [[n if a == axis else size for a, size in enumerate(x.shape)] for n in (before, after)]
-        first, last = (torch.full(shape, constant_values, dtype=x.dtype) for shape in shapes)
+        fills = np.broadcast_to(constant_values, (x.ndim, 2))[axis].tolist()
+        first, last = (torch.full(shape, fill, dtype=x.dtype) for shape, fill in zip(shapes, fills, strict=True))
         x = torch.cat([first, x, last], axis)
     return x
 
@@ -302,6 +303,10 @@ COUNTERPARTS: dict[str, Function | str] = {
         x, dim=axis, descending=descending, stable=stable
     ),
     "autodiff_ops.getitem": _getitem,
+    **{
+        f"autodiff_nn.{name}_step": "it is a step of an optimiser, which the tests of autodiff_nn compare with torch.optim"
+        for name in ("sgd", "momentum", "adam")
+    },
     "autodiff_ops.last_write": "torch does not say which of several writes to one place is the last",
     "autodiff_ops.put_along_axis": _put_along_axis,
     "autodiff_ops.scatter_add": _scatter_add,

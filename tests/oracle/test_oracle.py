@@ -63,8 +63,8 @@ def wrong_dtype(xp, x):
     [
         (cosine, []),
         (wrong_rule, ["gradient", "gradient"]),
-        (wrong_number, ["value", "value"]),
-        (wrong_shape, ["value", "value", "value", "value"]),
+        (wrong_number, ["value"] * 4),
+        (wrong_shape, ["value"] * 8),
         (wrong_dtype, ["value", "value"]),
     ],
 )
@@ -75,6 +75,21 @@ def test_what_differs_is_found(op, found, monkeypatch):
 
     assert [text.split()[0] for text in agreement.disagreements] == found
     assert ("**no**" in page([agreement])) == bool(found)
+
+
+@elementwise(partials=(lambda x, xp: -xp.sin(xp.conj(x)),), samples=[sample((3,))])
+def wrong_in_complex(xp, x):
+    """Have a rule that lacks a conjugate, which real numbers do not show."""
+    return xp.cos(x)
+
+
+def test_complex_numbers_are_compared_for_real_samples(monkeypatch):
+    """An op that takes them is compared there, whatever its samples are."""
+    monkeypatch.setitem(COUNTERPARTS, wrong_in_complex.id, torch.cos)
+    monkeypatch.setitem(COUNTERPARTS, cosine.id, torch.cos)
+
+    assert [text.split()[0] for text in compare(wrong_in_complex).disagreements] == ["gradient"] * 2
+    assert compare(cosine).in_complex == 4
 
 
 def test_report_gives_reasons(monkeypatch):
