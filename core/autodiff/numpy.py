@@ -272,9 +272,10 @@ registry.listeners.append(_recorded.clear)  # another op, or backend, may have t
 
 def recorded_xp(backend: Backend) -> Any:
     """Return the namespace that a rule is handed as ``xp`` in a pass that is itself recorded."""
-    if backend.name not in _recorded:
-        _recorded[backend.name] = _Recorded(base_of(backend))
-    return _recorded[backend.name]
+    found = _recorded.get(backend.name)  # once: another thread may empty the dict in between
+    if found is None:
+        found = _recorded[backend.name] = _Recorded(base_of(backend))
+    return found
 
 
 _batched: dict[str, _Recorded] = {}
@@ -282,9 +283,10 @@ _batched: dict[str, _Recorded] = {}
 
 def batched_xp(backend: Backend) -> Any:
     """Return the namespace of batches of arrays of `backend`: ops as in a recorded pass, but what it makes is raw."""
-    if backend.name not in _batched:
-        _batched[backend.name] = _Recorded(backend, raw=True)
-    return _batched[backend.name]
+    found = _batched.get(backend.name)
+    if found is None:
+        found = _batched[backend.name] = _Recorded(backend, raw=True)
+    return found
 
 
 def _raw(make: Callable[..., Any]) -> Callable[..., Any]:
