@@ -80,7 +80,7 @@ def write(backend: str) -> None:
     ran = f"{BACKENDS[backend]} {version(BACKENDS[backend])}"
     if "cuda_on_cpu.emulation" in sys.modules:
         ran += ", on the CPU"
-    samples = "all" if backend in WHOLE else "one of each kind of numbers"
+    samples = "all" if backend in WHOLE else "one of each kind of numbers and range"
     head = f' "backend": {json.dumps(backend)},\n "ran": {json.dumps(ran)},\n "samples": {json.dumps(samples)}'
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{backend}.json").write_text(f'{{\n{head},\n "ops": {{\n{lines}\n }}\n}}\n')

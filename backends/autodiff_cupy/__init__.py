@@ -59,7 +59,10 @@ class CupyBackend(Backend):
             # Numbers and lists follow the default backend's conversion, then move.
             import numpy as np
 
-            obj = np.asarray(obj)
+            try:
+                obj = np.asarray(obj)
+            except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError, AttributeError) as exc:
+                raise ArgumentTypeError(f"Cannot make an array of a {type(obj).__qualname__}: {exc}") from exc
             if obj.dtype.kind in "iu" and dtype is None:
                 obj = obj.astype(np.float64)
         if getattr(obj, "dtype", None) is not None and (obj.dtype.kind not in _KINDS or obj.dtype.char in "gG"):
@@ -135,7 +138,10 @@ class CupyBackend(Backend):
         return _KINDS.get(dtype.kind, "other")
 
     def dtype(self, name: Any) -> Any:
-        return self.xp.dtype(name)
+        try:
+            return self.xp.dtype(name)
+        except (TypeError, ValueError, AttributeError, RecursionError) as exc:
+            raise ArgumentTypeError(f"{name!r} is no dtype of CuPy: {exc}") from exc
 
     # CuPy makes new arrays on its current device: here it is that of the array at hand.
 

@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--op", action="append", default=[], metavar="NAME", help="this op; may be given several times"
     )
     selftest.add_argument("--dtype", action="append", default=[], metavar="NAME", help="in this dtype; likewise")
-    selftest.add_argument("--full", action="store_true", help="on all samples, not on one of each kind of numbers")
+    selftest.add_argument("--full", action="store_true", help="on all samples, not on one of each kind and range")
     demo = commands.add_parser("demo", help="train a classifier of hand-written digits")
     demo.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="seed of weights and batches (default: 0)")
     demo.add_argument("--epochs", type=_whole(1), default=60, metavar="N", help="passes over the data (default: 60)")

@@ -42,7 +42,7 @@ def run(*, backend: str, names: Sequence[str], full: bool, dtypes: Sequence[str]
     start = time.perf_counter()
     failures = dict(_failures(own.name, ops, full, list(dtypes) or None))
     seconds = time.perf_counter() - start
-    what = "all samples" if full else "one sample of each kind of numbers"
+    what = "all samples" if full else "one sample of each kind of numbers and range"
     facts = {"autodiff": autodiff.__version__, "Python": platform.python_version(), "on": platform.platform()}
     print(f"## autodiff selftest: {own.name}\n")
     for name, fact in {**facts, **own.facts()}.items():

@@ -28,7 +28,7 @@ def test_a_backend_that_does_what_it_should():
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("## autodiff selftest: numpy\n")
     assert "- numpy: 2." in done.stdout
-    assert "- 2 ops on one sample of each kind of numbers, dtypes: float64;" in done.stdout
+    assert "- 2 ops on one sample of each kind of numbers and range, dtypes: float64;" in done.stdout
     assert "**all passed**" in done.stdout
     assert "2/2 autodiff_activations" not in done.stdout
 

@@ -1,6 +1,6 @@
 """Every op on the real CuPy, run on the CPU: it does what the kit asks for, and what it does on NumPy.
 
-By default one sample of each op and, where there is one, one with complex inputs; all of them with ``-m slow``.
+By default one sample of each op for each kind of numbers and each range; all of them with ``-m slow``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from autodiff import Value, ops
 from autodiff.errors import ArgumentTypeError, AutodiffError
 from autodiff.extend import Array
 from autodiff.registry import registry
-from autodiff.testing import check_op
+from autodiff.testing import check_backend, check_op
 from autodiff.testing.case import Case
+from autodiff.testing.derived import one_of_each_kind
 from autodiff.testing.report import Report
 from autodiff.testing.tolerances import rounding
 
@@ -34,11 +35,6 @@ CLIP = {"clip", "relu6", "hard_tanh", "hard_sigmoid", "hard_swish"}
 def is_complex(sample):
     """Tell whether an input of a sample is complex."""
     return any(isinstance(x, Array) and x.kind == "complex" for x in sample.inputs)
-
-
-def chosen(op):
-    """Return the first sample of an op and the first complex one."""
-    return [*op.samples[:1], *[s for s in op.samples[1:] if is_complex(s) != is_complex(op.samples[0])][:1]]
 
 
 def outcome(op, sample, backend, dtype=None):
@@ -64,14 +60,19 @@ def compare_with_numpy(op, samples, dtype=None):
 
 @pytest.mark.parametrize("op_id", [op.id for op in ours() if op.module not in NEED_A_GPU])
 def test_op_conforms_on_cupy_as_far_as_the_table_says(op_id):
-    """The kit accepts the op on CuPy, on a sample of each kind of numbers, in the dtypes of `docs/coverage.md`."""
+    """The kit accepts the op on CuPy, on a sample of each kind of numbers and range, in the dtypes of `docs/coverage.md`."""
     assert verified(ops[op_id], "cupy") == read("cupy")["ops"].get(op_id)
 
 
 @pytest.mark.parametrize("op_id", IDS)
 def test_op_gives_what_it_gives_on_numpy(op_id):
-    """Value, shape and dtype of each output and gradient are those on NumPy, on a sample or two."""
-    compare_with_numpy(ops[op_id], chosen(ops[op_id]))
+    """Value, shape and dtype of each output and gradient are those on NumPy."""
+    compare_with_numpy(ops[op_id], one_of_each_kind(ops[op_id]))
+
+
+def test_the_backend_is_as_its_interface_says():
+    """What `autodiff selftest` checks first."""
+    check_backend("cupy", ops=())
 
 
 def test_moving_to_numpy_and_back_is_differentiable():
@@ -97,7 +98,7 @@ def test_op_conforms_on_cupy_on_all_samples(op_id):
 def test_op_gives_what_it_gives_on_numpy_in_every_dtype(op_id, dtype):
     """Where NumPy takes inputs of a dtype, so does CuPy, with the same results."""
     op = ops[op_id]
-    for sample in chosen(op):
+    for sample in one_of_each_kind(op):
         narrows = is_complex(sample) and not dtype.startswith("complex")
         if narrows or not any(isinstance(x, tuple | Array) for x in sample.inputs):
             continue

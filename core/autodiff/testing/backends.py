@@ -39,7 +39,7 @@ def check_backend(
     backend : str
         The name of a registered backend.
     ops : iterable of ops or str, optional
-        Which ops to run, each on one sample of each kind of numbers; by default all that are registered, none if it
+        Which ops to run, each on one sample of each kind of numbers and range; by default all that are registered, none if it
         is empty.
     seed : int
         For all draws.

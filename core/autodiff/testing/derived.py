@@ -30,10 +30,11 @@ def samples_of(op: Any) -> list[Sample]:
 
 
 def one_of_each_kind(op: Any) -> list[Sample]:
-    """Return the first sample of an op for each kind of numbers: real, complex, integers, booleans."""
-    found: dict[str, Sample] = {}
+    """Return the first sample of an op for each kind of numbers, and each range: the sides of a kink are ranges."""
+    found: dict[Any, Sample] = {}
     for sample in op.samples:
-        found.setdefault(dtypes_of(sample)[0], sample)
+        ranges = tuple([(a.low, a.high) if a else None for a in map(_array, sample.inputs)])
+        found.setdefault((dtypes_of(sample)[0], ranges), sample)
     return list(found.values())
 
 
