@@ -74,7 +74,8 @@ def trapezoid(y: Any, x: Any, *, axis: int = -1) -> Any:
         width = diff(x, axis=axis if len(x.shape) == len(y.shape) else -1)
         if len(x.shape) == 1:
             width = expand_dims(width, axis=tuple(range(1, len(y.shape) - axis)))
-    return sum((_part(y, axis, 1, None) + _part(y, axis, None, -1)) * 0.5 * width, axis=axis)
+    # An array that stands on the left of a Value may know no Values: not every library lets those answer.
+    return sum(multiply((_part(y, axis, 1, None) + _part(y, axis, None, -1)) * 0.5, width), axis=axis)
 
 
 _MODES = {"full": 0, "same": 1, "valid": 2}
