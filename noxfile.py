@@ -64,6 +64,13 @@ def sabotage(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def raises(session: nox.Session) -> None:
+    """Run all the tests, and fail if there is a ``raise`` of ours that none reaches, but for those that are listed."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "raises", "-m", "slow or not slow", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session(default=False)
 def oracle(session: nox.Session) -> None:
     """Compare every op with PyTorch, every transform with JAX, and write `docs/oracle.md`."""
     session.install("-e", ".[test,oracle]")

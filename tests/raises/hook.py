@@ -1,7 +1,7 @@
 """`install` makes each ``raise`` of autodiff's own packages note that it was reached, in this process and those it starts.
 
 The source of a module is changed when it is imported: before each ``raise`` stands a call that writes the statement's
-place to a file. Nothing else runs slower, which a trace function would see to.
+key to a file. Nothing else runs slower, which a trace function would see to.
 It imports nothing of autodiff's, and little of Python's: `site/sitecustomize.py` calls it wherever Python starts.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import hashlib
 import os
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -29,10 +30,10 @@ def install(path: str) -> None:
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     seen: set[str] = set()
 
-    def note(place: str) -> None:
-        if place not in seen:
-            seen.add(place)
-            os.write(file, f"{place}\n".encode())  # one call, so that processes do not mix their lines
+    def note(key: str) -> None:
+        if key not in seen:
+            seen.add(key)
+            os.write(file, f"{key}\n".encode())  # one call, so that processes do not mix their lines
 
     setattr(builtins, _CALL, note)
     get_code = SourceFileLoader.get_code
@@ -42,9 +43,8 @@ def install(path: str) -> None:
         if not any(source.startswith(f"{ROOT}/{package}/") for package in PACKAGES):
             return get_code(self, fullname)
         tree = ast.parse(self.get_data(source))
-        relative = source.removeprefix(f"{ROOT}/")
-        for statements, n, node in reversed(list(_raises(tree))):
-            call = ast.Call(ast.Name(_CALL, ast.Load()), [ast.Constant(f"{relative}:{node.lineno}")], [])
+        for key, (statements, n, node) in reversed(_keyed(source.removeprefix(f"{ROOT}/"), tree).items()):
+            call = ast.Call(ast.Name(_CALL, ast.Load()), [ast.Constant(key)], [])
             statements.insert(n, ast.fix_missing_locations(ast.copy_location(ast.Expr(call), node)))
         return compile(tree, source, "exec", dont_inherit=True)
 
@@ -52,23 +52,35 @@ def install(path: str) -> None:
 
 
 def sites() -> dict[str, str]:
-    """Return the place of each ``raise`` of the packages, with its text; those marked ``pragma: no cover`` are left out."""
+    """Return each ``raise`` of the packages by its key, with place and text; those with ``pragma: no cover`` are left out."""
     found = {}
     for package in PACKAGES:
         for file in sorted((ROOT / package).rglob("*.py")):
             text = file.read_text()
             lines = text.splitlines()
-            for _, _, node in _raises(ast.parse(text)):
+            relative = str(file.relative_to(ROOT))
+            for key, (_, _, node) in _keyed(relative, ast.parse(text)).items():
                 if "pragma: no cover" not in lines[node.lineno - 1]:
-                    found[f"{file.relative_to(ROOT)}:{node.lineno}"] = " ".join(ast.unparse(node).split())
+                    found[key] = f"{relative}:{node.lineno}: {_text(node)}"
     return found
 
 
-def _raises(tree: ast.AST) -> list[tuple[list[Any], int, ast.Raise]]:
-    """Return each ``raise`` with the list that it stands in, and its place there."""
-    found = []
+Site = tuple[list[Any], int, ast.Raise]
+
+
+def _keyed(relative: str, tree: ast.AST) -> dict[str, Site]:
+    """Return each ``raise`` with the list that it stands in, and its place there, by what stays when lines move."""
+    found: dict[str, Site] = {}
     for node in ast.walk(tree):
         for _, statements in ast.iter_fields(node):
             if isinstance(statements, list):
-                found += [(statements, n, s) for n, s in enumerate(statements) if isinstance(s, ast.Raise)]
+                for n, statement in enumerate(statements):
+                    if isinstance(statement, ast.Raise):
+                        digest = hashlib.blake2b(_text(statement).encode(), digest_size=6).hexdigest()
+                        same = sum(key.startswith(f"{relative}:{digest}:") for key in found)
+                        found[f"{relative}:{digest}:{same}"] = statements, n, statement
     return found
+
+
+def _text(node: ast.Raise) -> str:
+    return " ".join(ast.unparse(node).split())
