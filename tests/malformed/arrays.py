@@ -197,6 +197,7 @@ _METHODS: dict[str, Callable[[], tuple[Any, ...]]] = {
             "numpy",
             "relu",
             "retain_grad",
+            "tolist",
             "sigmoid",
             "sin",
             "sqrt",
