@@ -54,5 +54,6 @@ def test_clip_and_where_by_position() -> None:
     assert np.clip(x, 0, 1).data.tolist() == [0.0, 0.5, 1.0]
     assert np.clip(x, None, np.array([0.0, 0.0, 2.0])).data.tolist() == [-1.0, 0.0, 2.0]
     assert np.where(x > 0, x, 0.0).data.tolist() == [0.0, 0.5, 3.0]
-    with pytest.raises(AutodiffError, match="nonzero"):
-        np.where(x > 0)
+    assert [places.tolist() for places in np.where(x > 0)] == [[1, 2]]
+    with pytest.raises(AutodiffError, match="one choice"):
+        np.where(x > 0, x)
