@@ -54,10 +54,6 @@ def _argsort(x: Any, *, axis: int, descending: bool, stable: bool) -> Any:
     return x.shape[axis] - 1 - cupy.flip(order, axis=axis)
 
 
-def _meshgrid(*xs: Any, indexing: str) -> Any:
-    return tuple(cupy.meshgrid(*[cupy.atleast_1d(x) for x in xs], indexing=indexing))
-
-
 # ---- indices ------------------------------------------------------------------------------------------------------
 
 
@@ -203,7 +199,6 @@ KERNELS: dict[str, Kernel] = {
     "autodiff_ops.std": _std,
     "autodiff_ops.count_nonzero": _count_nonzero,
     "autodiff_ops.argsort": _argsort,
-    "autodiff_ops.meshgrid": _meshgrid,
     "autodiff_ops.getitem": _getitem,
     "autodiff_ops.scatter_add": _scatter_add,
     "autodiff_ops.setitem": _setitem,

@@ -292,4 +292,7 @@ def meshgrid(xp: Any, *xs: Any, indexing: str = "xy") -> Any:
     """
     if indexing not in ("xy", "ij"):
         raise ArgumentError(f"meshgrid: indexing is 'xy' or 'ij'; it was given {indexing!r}")
-    return tuple(xp.meshgrid(*xs, indexing=indexing))
+    # Not every library takes a single number for one coordinate.
+    return tuple(
+        xp.meshgrid(*[xp.reshape(x, (1,)) if getattr(x, "shape", None) == () else x for x in xs], indexing=indexing)
+    )

@@ -36,8 +36,10 @@ def cupy():
     """Give the library, without its pool of memory, which would hide what was never written."""
     import cupy
 
+    before = cupy.cuda.get_allocator()
     cupy.cuda.set_allocator(None)
-    return cupy
+    yield cupy
+    cupy.cuda.set_allocator(before)
 
 
 @pytest.fixture
