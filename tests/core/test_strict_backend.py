@@ -120,6 +120,16 @@ def test_construction_on_a_backend() -> None:
     assert host(x.grad).tolist() == [4.0, 4.0]
 
 
+def test_scalars_of_numpy_are_numbers() -> None:
+    """They are taken beside arrays of any library, on either side, and gradients flow past them."""
+    s = Value(strict_array(A))
+    for y in (s * np.float64(2), np.float64(2) * s):
+        assert y.backend == "strict"
+        s.zero_grad()
+        y.sum().backward()
+        assert np.asarray(s.grad).tolist() == np.full(A.shape, 2.0).tolist()
+
+
 @pytest.mark.parametrize(
     "mix",
     [
@@ -127,8 +137,6 @@ def test_construction_on_a_backend() -> None:
         lambda s, n: n + s,
         lambda s, n: s + n.data,
         lambda s, n: n.data + s,
-        lambda s, n: s * np.float64(2),
-        lambda s, n: np.float64(2) * s,
         lambda s, n: n + s.data,
         lambda s, n: s @ n.T,
         ops.concat,
