@@ -127,7 +127,7 @@ def test_scalars_of_numpy_are_numbers() -> None:
         assert y.backend == "strict"
         s.zero_grad()
         y.sum().backward()
-        assert np.asarray(s.grad).tolist() == np.full(A.shape, 2.0).tolist()
+        assert Value(s.grad).tolist() == np.full(A.shape, 2.0).tolist()
 
 
 @pytest.mark.parametrize(
