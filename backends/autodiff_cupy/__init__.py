@@ -92,7 +92,7 @@ class CupyBackend(Backend):
             return array
         target = self._on(device)
         with array.device:
-            array = self.xp.ascontiguousarray(array)  # CuPy copies no other between devices
+            array = self.xp.array(array, copy=False, order="C")  # CuPy copies no other between devices
         with target:
             return self.xp.asarray(array)
 

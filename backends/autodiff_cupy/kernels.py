@@ -131,7 +131,7 @@ def _scatter_add(x: Any, *, shape: Any, index: Any) -> Any:
         # Real and imaginary parts are added apart: there are no complex atomic operations.
         out = cupy.zeros(shape, x.dtype)
         for part, given in ((out.real, x.real), (out.imag, x.imag)):
-            part[...] = _scatter_add(cupy.ascontiguousarray(given), shape=shape, index=index)
+            part[...] = _scatter_add(cupy.array(given, order="C"), shape=shape, index=index)
         return out
     # Half precision would count to 2048 only; the other narrow types have no atomic operations.
     wide = x.dtype if x.dtype in _ATOMIC else cupy.float32 if x.dtype == _HALF else cupy.int64

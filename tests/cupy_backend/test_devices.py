@@ -40,6 +40,15 @@ def test_mixing_devices_names_both(pair):
         Value(pair[0]) * Value(pair[1])
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (2, 3)])
+def test_what_moves_keeps_its_shape(cupy, pair, shape):
+    """A single number, nothing, a transposed matrix: there and back, and so does the gradient."""
+    x = Value(cupy.ones(shape))
+    y = x.T.to("cupy:1")
+    y.sum().backward()
+    assert (y.shape, y.device, x.grad.shape, y.to("cupy:0").shape) == (shape[::-1], "1", shape, shape[::-1])
+
+
 def test_there_and_back_from_numpy(pair):
     """A host array goes to a device by name, and its gradient comes back."""
     x = Value(np.ones(3))

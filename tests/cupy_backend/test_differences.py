@@ -85,6 +85,14 @@ def test_repeated_indices_add_up(cupy, dtype):
     assert (x.grad.dtype, complex(x.grad[0]), complex(x.grad[1])) == (np.dtype(dtype), 3000, 0)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_one_place_that_the_device_knows(cupy, dtype):
+    """An index of shape () on the device: its gradient is of shape () too, where CuPy likes to add an axis."""
+    x = Value(cupy.ones(3, dtype))
+    ops.take(x, cupy.asarray(1)).backward(cupy.asarray(2.0, dtype))
+    assert x.grad.tolist() == [0.0, 2.0, 0.0]
+
+
 def test_a_fixed_order_on_request(cupy):
     """In a deterministic block numbers that cancel are added in the order of the index, whatever threads do."""
     from autodiff_cupy import deterministic
