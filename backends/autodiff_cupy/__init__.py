@@ -92,7 +92,8 @@ class CupyBackend(Backend):
             return array
         target = self._on(device)
         with array.device:
-            array = self.xp.array(array, copy=False, order="C")  # CuPy copies no other between devices
+            if not array.flags.c_contiguous:  # CuPy copies no other between devices
+                array = self.xp.array(array, order="C")
         with target:
             return self.xp.asarray(array)
 
