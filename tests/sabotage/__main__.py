@@ -77,7 +77,8 @@ def _run(part: str, options: Any, console: Console, ledger: Ledger) -> list[Any]
         return mutants
     again = (*_OPEN, "equivalent", "") if options.retry else ("",)
     chosen = [m for m in mutants if ledger.outcome(m) in again]
-    _warm()
+    if chosen:
+        _warm()
     began = time.monotonic()
     shown = {"console": console, "disable": not console.is_terminal, "total": len(chosen), "description": part}
     for mutant, (outcome, told), seconds in track(_tried(part, chosen, options.processes), **shown):
