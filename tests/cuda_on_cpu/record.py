@@ -14,9 +14,6 @@ import pytest
 
 __all__ = ["outcomes"]
 
-#: Of a worker of pytest-xdist, which reports to the process that started it, and that one writes.
-_WORKER = "PYTEST_XDIST_WORKER"
-
 
 def outcomes(path: Path) -> dict[str, str]:
     """Return the last outcome of each test that a file tells of: ``passed``, ``failed``, ``error`` or ``skipped``."""
@@ -28,13 +25,22 @@ def _path() -> Path:
     return Path(os.environ["CUDA_ON_CPU_RECORD"])
 
 
-def pytest_runtest_logreport(report: Any) -> None:
-    """Write what came of a test."""
-    if _WORKER in os.environ or (report.when != "call" and report.passed):
-        return
-    outcome = "error" if report.failed and report.when != "call" else report.outcome
-    with _path().open("a") as file:
-        file.write(json.dumps({"test": report.nodeid, "outcome": outcome, "seconds": round(report.duration, 2)}) + "\n")
+class _Writer:
+    """Writes what came of each test."""
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.when != "call" and report.passed:
+            return
+        outcome = "error" if report.failed and report.when != "call" else report.outcome
+        line = {"test": report.nodeid, "outcome": outcome, "seconds": round(report.duration, 2)}
+        with _path().open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def pytest_configure(config: Any) -> None:
+    """Write, unless this is a worker of pytest-xdist: it reports to the process that started it, and that one writes."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Writer())
 
 
 @pytest.hookimpl(trylast=True)
