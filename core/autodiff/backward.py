@@ -117,13 +117,13 @@ def _pull_back(
                 i += 1
                 if pull is same:  # what is known of the node need not be asked of the array
                     q = g
-                    fits = node.dtype is edge.dtype and node.shape == edge.shape
+                    fits = type(q) is edge.type and node.dtype is edge.dtype and node.shape == edge.shape
                 else:
                     q = pull(g, saved)
                     if q is None:
                         continue
-                    fits = q.dtype is edge.dtype and q.shape == edge.shape
-                if not fits or type(q) is not edge.type or record:
+                    fits = type(q) is edge.type and q.dtype is edge.dtype and q.shape == edge.shape
+                if not fits or record:
                     q = project(q, edge, node, plan.wrt[i - 1], born)
                     mixed = mixed or type(q) is not edge.type
                 before = cotangents.get(edge)
