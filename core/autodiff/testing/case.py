@@ -84,6 +84,11 @@ class Case:
     # ---- inputs -----------------------------------------------------------------------------------------
 
     @property
+    def has_backend_rules(self) -> bool:
+        """Whether the backend has rules of its own for the op."""
+        return self.op.kind != "composite" and any(own is self.backend for own, *_ in registry.vjp_kernels(self.op))
+
+    @property
     def floating(self) -> list[int]:
         """The inputs that are arrays of floating or complex numbers."""
         return [i for i, x in enumerate(self.arrays) if isinstance(x, np.ndarray) and x.dtype.kind in "fc"]

@@ -78,7 +78,7 @@ def _run(case: Case, arrays: list[Any], **options: Any) -> Run | None:
 
 def _other_passes(case: Case, arrays: list[Any]) -> Iterator[tuple[str, Run]]:
     """Return runs on the same numbers: by the op's own rules, recorded, after another call, as large arrays are."""
-    if case.op.kind != "composite":
+    if case.has_backend_rules:
         own = replace(case, op=with_its_own_rules(case.op))
         yield "by the op's own rules", _needed(_run(own, arrays))
     large = type(case.backend).testing is not Backend.testing
