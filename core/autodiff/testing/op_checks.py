@@ -8,21 +8,25 @@ from typing import NamedTuple
 from autodiff.testing import gradient_checks as gradients
 from autodiff.testing import hand_checks as hands
 from autodiff.testing import value_checks as values
-from autodiff.testing.batch_checks import check_batching
+from autodiff.testing.batch_checks import check_batched_forward, check_batching
 from autodiff.testing.c_expressions import check_c_expressions
 from autodiff.testing.case import Case
 from autodiff.testing.large_checks import check_large
-from autodiff.testing.special_checks import check_special_numbers
+from autodiff.testing.special_checks import check_special_forward, check_special_numbers, check_special_recorded
 
 __all__ = ["CHECKS", "Check"]
 
 
 class Check(NamedTuple):
-    """One check, and the derivative that it verifies: none for 0 and None."""
+    """One check, and the derivative that it verifies: none for 0 and None.
+
+    `against` is another mode, whose first derivative it needs to compare with.
+    """
 
     run: Callable[[Case], None]
     order: int = 0
     mode: str | None = None
+    against: str | None = None
 
 
 #: In this order, so that the first to fail is the one that says most: writing into an array spoils other checks.
@@ -56,6 +60,9 @@ CHECKS: tuple[Check, ...] = (
     Check(hands.check_forward_memory, 1, "fwd"),
     Check(gradients.check_forward_second_order, 2, "fwd"),
     Check(gradients.check_forward_third_order, 3, "fwd"),
-    Check(check_special_numbers, 2, "fwd"),
+    Check(check_special_numbers, 1, "rev"),
+    Check(check_special_recorded, 2, "rev"),
+    Check(check_special_forward, 1, "fwd", against="rev"),
     Check(check_batching, 1, "rev"),
+    Check(check_batched_forward, 2, "fwd", against="rev"),
 )

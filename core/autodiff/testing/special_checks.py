@@ -1,9 +1,9 @@
-"""A check at numbers where derivatives may not exist: whatever an op chooses there, it chooses in every pass."""
+"""Checks at numbers where derivatives may not exist: whatever an op chooses there, it chooses in every pass."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from autodiff.testing.spying import with_its_own_rules
 from autodiff.testing.tolerances import rounding
 from autodiff.transforms import jvp
 
-__all__ = ["check_special_numbers"]
+__all__ = ["check_special_forward", "check_special_numbers", "check_special_recorded"]
 
 #: Kinks and poles are at such numbers, and arrays of them have ties.
 _NUMBERS = (0.0, 1.0, -1.0, 0.5, 2.0, 3.0, -3.0, 6.0)
@@ -27,11 +27,25 @@ _SHARE = 0.75
 
 
 def check_special_numbers(case: Case) -> None:
-    """Compare passes of every kind with a plain one at kinks, ties and poles: NaN agrees with NaN here.
+    """Compare plain passes with each other at kinks, ties and poles: NaN agrees with NaN here.
 
     The numbers are zeros, small integers, and those that are attributes. Differences say nothing there, so that which
     derivative is chosen is not checked; that all rules choose the same is.
     """
+    _compare(case, _plain_passes)
+
+
+def check_special_recorded(case: Case) -> None:
+    """Compare recorded passes with a plain one at such numbers."""
+    _compare(case, _recorded_passes)
+
+
+def check_special_forward(case: Case) -> None:
+    """Compare forward with reverse mode at such numbers."""
+    _compare(case, None)
+
+
+def _compare(case: Case, passes: Callable[[Case, list[Any]], Generator[tuple[str, Run]]] | None) -> None:
     if not case.differentiable or is_narrow(case.dtype):
         return
     with np.errstate(all="ignore"):
@@ -39,11 +53,14 @@ def check_special_numbers(case: Case) -> None:
         plain = _run(case, arrays)
         if plain is None:
             return
-        for how, run in _other_passes(case, arrays):
-            for i in case.differentiable:
-                what = f"the gradient of {case.name(i)} at special numbers, {how} against a plain one"
-                _agree(case, what, run.grads[i], plain.grads[i])
-        _check_forward(case, arrays, plain)
+        if passes is None:
+            _check_forward(case, arrays, plain)
+            return
+        with closing(passes(case, arrays)) as runs:  # so that the backend is itself again if one fails
+            for how, run in runs:
+                for i in case.differentiable:
+                    what = f"the gradient of {case.name(i)} at special numbers, {how} against a plain one"
+                    _agree(case, what, run.grads[i], plain.grads[i])
 
 
 def _special(case: Case, number: int) -> list[Any]:
@@ -76,19 +93,28 @@ def _run(case: Case, arrays: list[Any], **options: Any) -> Run | None:
         return None
 
 
-def _other_passes(case: Case, arrays: list[Any]) -> Iterator[tuple[str, Run]]:
-    """Return runs on the same numbers: by the op's own rules, recorded, after another call, as large arrays are."""
+def _plain_passes(case: Case, arrays: list[Any]) -> Generator[tuple[str, Run]]:
+    """Return runs on the same numbers: by the op's own rules, after another call, as large arrays are."""
     if case.has_backend_rules:
         own = replace(case, op=with_its_own_rules(case.op))
         yield "by the op's own rules", _needed(_run(own, arrays))
-    large = type(case.backend).testing is not Backend.testing
-    for where in ("", " of large arrays") if large else ("",):
-        with case.backend.testing() if where else nullcontext():
-            if where:
-                yield "in a plain pass" + where, _needed(_run(case, arrays))
-            yield "in a recorded pass" + where, _needed(_run(case, arrays, record=True))
-            _run(case, _special(case, 1))
-            yield "after a call with other numbers" + where, _needed(_run(case, arrays))
+    for where in _sizes(case):
+        yield "in a plain pass" + where, _needed(_run(case, arrays))
+        _run(case, _special(case, 1))
+        yield "after a call with other numbers" + where, _needed(_run(case, arrays))
+
+
+def _recorded_passes(case: Case, arrays: list[Any]) -> Generator[tuple[str, Run]]:
+    for where in _sizes(case):
+        yield "in a recorded pass" + where, _needed(_run(case, arrays, record=True))
+
+
+def _sizes(case: Case) -> Iterator[str]:
+    """Let the backend treat the arrays as they are, then as large ones if it can."""
+    yield ""
+    if type(case.backend).testing is not Backend.testing:
+        with case.backend.testing():
+            yield " of large arrays"
 
 
 def _needed(run: Run | None) -> Run:

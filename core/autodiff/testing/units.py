@@ -66,15 +66,18 @@ class Unit(NamedTuple):
         """The checks that it runs."""
         declared = self.declared
         if declared is None:
-            return [check for check in CHECKS if check.mode is None or check.order <= self.orders[check.mode]]
+            return [check for check in CHECKS if self._can_run(check)]
         modes = MODES if declared.mode is None else (declared.mode,)
         limited = bool(declared.order or declared.mode)
         return [
             check
             for check in CHECKS
-            if (not limited or (check.mode in modes and check.order >= declared.order))
-            and (check.mode is None or check.order <= self.orders[check.mode])
+            if (not limited or (check.mode in modes and check.order >= declared.order)) and self._can_run(check)
         ]
+
+    def _can_run(self, check: Check) -> bool:
+        reached = check.mode is None or check.order <= self.orders[check.mode]
+        return reached and (check.against is None or self.orders[check.against] >= 1)
 
 
 def _default_order(op: Any) -> int:
