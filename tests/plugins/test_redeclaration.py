@@ -158,19 +158,19 @@ class Other(NumpyBackend):
     @property
     def xp(self):
         import types
-        return types.SimpleNamespace(**{{**vars(np), "sinh": lambda x: np.sinh(x) + self.offset}})
+        return types.SimpleNamespace(**{{**vars(np), "trunc": lambda x: np.trunc(x) + self.offset}})
 """
 
 
 def test_a_backend_that_takes_a_name_is_used_at_once():
     """Kernels that were found before are those of the backend that had the name; a cell may be run again."""
     v = Value(np.zeros(1))
-    assert autodiff.ops.sinh(v).item() == 0.0
+    assert autodiff.ops.trunc(v).item() == 0.0
     for offset in (1.0, 2.0):
         cell = {"__name__": "__main__"}
         exec(_BACKEND.format(offset=offset), cell)
         registry.register_backend(cell["Other"](), override=offset == 1.0)
-        assert autodiff.ops.sinh(v).item() == offset
+        assert autodiff.ops.trunc(v).item() == offset
 
 
 def test_an_op_that_takes_the_id_of_another_is_what_recorded_rules_call():
