@@ -154,15 +154,16 @@ def backward(
     gradient: Any = None,
     *,
     inputs: Iterable[Value] | None = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
+    retain_graph: Any = None,  # of any type, so that what is wrong is refused alike in both builds
+    create_graph: Any = False,
 ) -> None:
     """Accumulate gradients into leaves: see `Value.backward`."""
     edge, seed = start(root, gradient, create_graph, retain_graph)
-    retain = create_graph if retain_graph is None else retain_graph
+    record = bool(create_graph)
+    retain = record if retain_graph is None else bool(retain_graph)
     if inputs is None:
-        leaves.commit(pull_back([edge], [seed], retain=retain, record=create_graph))
+        leaves.commit(pull_back([edge], [seed], retain=retain, record=record))
     else:
         wanted = {leaves.edge_of(v): v for v in leaves.listed(inputs)}
-        pulled = pull_back([edge], [seed], wanted, retain=retain, record=create_graph)
+        pulled = pull_back([edge], [seed], wanted, retain=retain, record=record)
         leaves.commit({leaves.of(v): pulled.pop(e) for e, v in wanted.items() if e in pulled})
