@@ -166,6 +166,14 @@ def _like(entry: Any, x: Any) -> Any:
     return own.fresh(own.to_device(own.astype(entry, x.dtype), own.device(x)))
 
 
+def _run(step: Any, x: Any, *arrays: Any, **options: Any) -> Any:
+    """Call the kernel of an op for arrays that have been checked; in its errors the op is named, as in those of a call."""
+    try:
+        return step.kernel_for(type(x))(x, *arrays, **options)
+    except Exception as exc:  # whatever it is: `refuse` raises it again, or an error of ours from it
+        step.refuse(exc, x, *arrays, **options)
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum.
 
@@ -226,10 +234,7 @@ class SGD(Optimizer):
     def _moved(self, x: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> Any:
         lr, weight_decay = group["lr"], group["weight_decay"]
         if not group["momentum"]:
-            try:
-                return sgd_step.kernel_for(type(x))(x, g, lr=lr, weight_decay=weight_decay)
-            except Exception as exc:
-                sgd_step.refuse(exc, x, g, lr=lr, weight_decay=weight_decay)
+            return _run(sgd_step, x, g, lr=lr, weight_decay=weight_decay)
         velocity = state["momentum"] if state else backend(x).xp.zeros_like(x)
         options = {
             "lr": lr,
@@ -238,10 +243,7 @@ class SGD(Optimizer):
             "weight_decay": weight_decay,
             "nesterov": group["nesterov"],
         }
-        try:
-            x, state["momentum"] = momentum_step.kernel_for(type(x))(x, g, velocity, **options)
-        except Exception as exc:
-            momentum_step.refuse(exc, x, g, velocity, **options)
+        x, state["momentum"] = _run(momentum_step, x, g, velocity, **options)
         return x
 
 
@@ -315,10 +317,7 @@ class Adam(Optimizer):
             "decoupled": self._decoupled,
         }
         mean, square = state["mean"], state["square"]
-        try:
-            x, mean, square = adam_step.kernel_for(type(x))(x, g, mean, square, **options)
-        except Exception as exc:
-            adam_step.refuse(exc, x, g, mean, square, **options)
+        x, mean, square = _run(adam_step, x, g, mean, square, **options)
         state.update(step=step, mean=mean, square=square)  # all or, if the kernel raises, nothing
         return x
 
