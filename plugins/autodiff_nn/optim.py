@@ -166,12 +166,12 @@ def _like(entry: Any, x: Any) -> Any:
     return own.fresh(own.to_device(own.astype(entry, x.dtype), own.device(x)))
 
 
-def _run(step: Any, x: Any, *arrays: Any, **options: Any) -> Any:
+def _run(op: Any, x: Any, /, *arrays: Any, **options: Any) -> Any:
     """Call the kernel of an op for arrays that have been checked; in its errors the op is named, as in those of a call."""
     try:
-        return step.kernel_for(type(x))(x, *arrays, **options)
+        return op.kernel_for(type(x))(x, *arrays, **options)
     except Exception as exc:  # whatever it is: `refuse` raises it again, or an error of ours from it
-        step.refuse(exc, x, *arrays, **options)
+        op.refuse(exc, x, *arrays, **options)
 
 
 class SGD(Optimizer):
