@@ -14,6 +14,7 @@ from collections.abc import Callable
 from copy import copy
 from sys import getrefcount
 from typing import Any
+from weakref import getweakrefcount
 
 from autodiff import leaves
 from autodiff.graph import Edge, Node
@@ -31,7 +32,7 @@ Writer = Callable[[Any, Any, Any], Any]
 
 def _references(holder: list[Any]) -> int:
     array = holder.pop()
-    return getrefcount(array)
+    return getrefcount(array) + getweakrefcount(array)
 
 
 def _of_nobody_else() -> int:
@@ -47,8 +48,9 @@ def is_own(holder: list[Any]) -> bool:
     """Tell whether nobody refers to the array in the list `holder` but the caller, in one variable.
 
     A view refers to the array whose memory it shows, and so do a graph that saved it, a gradient, a hook, another
-    edge that the array is on its way to, a rule that keeps it. So it is enough to count; whether the array is itself
-    a view, the backend knows. The list makes the count the same for compiled and interpreted callers.
+    edge that the array is on its way to, a rule that keeps it. So it is enough to count, weak references too: who finds
+    the array by one would see what is written. Whether the array is itself a view, the backend knows. The list makes
+    the count the same for compiled and interpreted callers.
     """
     return _references(holder) <= _ALONE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -168,6 +169,19 @@ def test_gradients_that_somebody_holds_are_left_alone() -> None:
     assert (middle.grad.min(), v.grad.min()) == (12, 24)
 
 
+def test_what_a_weak_reference_finds_is_left_alone() -> None:
+    """A hook may remember a cotangent without keeping it: as long as the array is there, its numbers are."""
+    x = _x()
+    z = x * 2.0
+    found: list[Any] = []
+    z.register_hook(lambda g: found.append(weakref.ref(g)))
+    (z * 3.0 * 1.0).backward(np.ones(SIZE))
+
+    seen = found[0]()
+    assert seen is None or seen.min() == seen.max() == 3
+    assert x.grad.min() == x.grad.max() == 6
+
+
 def test_what_a_rule_keeps_is_left_alone() -> None:
     """An array in a module, a closure or a view of it is somebody else's."""
     kept = np.full(SIZE, 7.0)
@@ -270,6 +284,9 @@ def test_the_count_of_references() -> None:
     held = [a]
     assert not reuse.is_own([a])
     held.clear()
+    found = weakref.ref(a)
+    assert not reuse.is_own([a])
+    del found
     assert reuse.is_own([a])
 
 
