@@ -227,19 +227,6 @@ def running_sum(x: Any, high: Any, y: Any) -> bool:
 
 
 @_row_loop
-def running_sum_rule(g: Any, high: Any, dx: Any) -> bool:
-    """Fill `dx` with the sums of what comes after each element, itself included."""
-    well = True
-    for i in range(g.shape[0]):
-        total = g.dtype.type(0)
-        for j in range(g.shape[1] - 1, -1, -1):
-            total += g[i, j]
-            dx[i, j] = total
-        well &= abs(total) <= high
-    return well
-
-
-@_row_loop
 def running_product(x: Any, high: Any, y: Any) -> bool:
     """Fill `y` with the products of what comes before each element, itself included."""
     well = True

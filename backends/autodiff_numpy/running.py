@@ -25,9 +25,8 @@ _LOOPS = {np.add: "running_sum", np.multiply: "running_product"}
 
 
 def _forward(ufunc: Any, x: Any, y: Any) -> None:
-    """Accumulate over the middle one of three axes into `y`."""
-    rows = x.shape[2] == 1 and x.flags.c_contiguous
-    if rows and loop(_LOOPS[ufunc], x.size)(x[:, :, 0], bounds(x.dtype)[1], y[:, :, 0]):
+    """Accumulate over the middle one of three axes into `y`; either may be turned round along it."""
+    if x.shape[2] == 1 and loop(_LOOPS[ufunc], x.size)(x[:, :, 0], bounds(x.dtype)[1], y[:, :, 0]):
         return
     if x.shape[2] < blocks.MANY:
         ufunc.accumulate(x, axis=1, out=y)
@@ -72,15 +71,9 @@ def _cumulative_sum_rule(g: Any, axis: Any, include_initial: bool) -> Any:
     if sizes is None or include_initial:
         return cumulative_sum_vjp(g, axis, include_initial)
     dx = np.empty(g.shape, g.dtype)
-    gs, dxs = g.reshape(sizes), dx.reshape(sizes)
-
-    def work(block: Any) -> None:
-        g, dx = gs[block[0], :, block[1]], dxs[block[0], :, block[1]]
-        done = g.shape[2] == 1 and loop("running_sum_rule", g.size)(g[:, :, 0], bounds(g.dtype)[1], dx[:, :, 0])
-        if not done:
-            _forward(np.add, g[:, ::-1], dx[:, ::-1])
-
-    in_blocks(work, _lanes_of(sizes))
+    back = (slice(None), slice(None, None, -1))
+    gs, dxs = g.reshape(sizes)[back], dx.reshape(sizes)[back]
+    in_blocks(lambda block: _forward(np.add, gs[block[0], :, block[1]], dxs[block[0], :, block[1]]), _lanes_of(sizes))
     return dx
 
 

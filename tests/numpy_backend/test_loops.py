@@ -31,7 +31,7 @@ _CALLS: dict[str, tuple[Callable[..., Any], int, str]] = {
     "log_softmax": (lambda x: ops.log_softmax(x, axis=1), 0, "scale shift"),
     "logsumexp": (lambda x: ops.logsumexp(x, axis=1), 0, "scale shift"),
     "prod": (lambda x: ops.prod(x, axis=1), 0, "product product_rule"),
-    "cumulative_sum": (lambda x: ops.cumulative_sum(x, axis=1), 0, "running_sum running_sum_rule"),
+    "cumulative_sum": (lambda x: ops.cumulative_sum(x, axis=1), 0, "running_sum"),
     "cumulative_prod": (lambda x: ops.cumulative_prod(x, axis=1), 0, "running_product running_product_rule"),
     "take_along_axis": (lambda x: ops.take_along_axis(x, _PLACES, axis=1), 0, "add_at take"),
 }
@@ -79,6 +79,24 @@ def test_loops_are_used(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _run(name, _arrays(name, np.float32))
 
     assert seen == dict.fromkeys(_CALLS[name][2].split(), True)
+
+
+@pytest.mark.usefixtures("_numba")
+def test_running_sums_from_the_end_go_through_the_same_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rows that are turned round; forward they are not."""
+    found, turned = loops._compiled, set()
+
+    def noted(loop_name: str) -> Callable[..., Any]:
+        def call(x: Any, *rest: Any) -> Any:
+            turned.add((loop_name, x.strides[1] < 0))
+            return found(loop_name)(x, *rest)
+
+        return call
+
+    monkeypatch.setattr(loops, "_compiled", noted)
+    _run("cumulative_sum", _arrays("cumulative_sum", np.float32))
+
+    assert turned == {("running_sum", False), ("running_sum", True)}
 
 
 def test_every_loop_has_a_call() -> None:
