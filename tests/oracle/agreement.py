@@ -6,6 +6,7 @@ Run as ``python tests/oracle/agreement.py`` it writes that page, and fails if th
 from __future__ import annotations
 
 import platform
+import subprocess
 import sys
 import warnings
 from dataclasses import dataclass, field
@@ -225,8 +226,8 @@ def _several(result: Any) -> list[Any]:
 # ---- the report -------------------------------------------------------------------------------------------
 
 
-def page(agreements: list[Agreement]) -> str:
-    """Return the report as Markdown."""
+def page(agreements: list[Agreement], commit: str) -> str:
+    """Return the report on a commit as Markdown."""
     compared = [a for a in agreements if not a.reason]
     apart = [a for a in compared if a.disagreements]
     rows = [_row(a) for a in agreements]
@@ -256,7 +257,7 @@ def page(agreements: list[Agreement]) -> str:
         ),
         "",
         (
-            f"Versions: autodiff {autodiff.__version__}, PyTorch {torch.__version__}, NumPy {np.__version__}, "
+            f"Versions: autodiff {autodiff.__version__} at commit {commit}, PyTorch {torch.__version__}, NumPy {np.__version__}, "
             f"Python {platform.python_version()}, {platform.system()} {platform.machine()}."
         ),
         "",
@@ -294,7 +295,9 @@ def _notes(a: Agreement) -> list[str]:
 def main() -> int:
     """Write the page; return 1 if there is a disagreement."""
     agreements = [compare(op) for op in sorted(ops, key=lambda op: op.id)]
-    PAGE.write_text(page(agreements), encoding="utf-8")
+    command = ["git", "describe", "--always", "--abbrev=10", "--dirty=+changes", "--exclude=*"]
+    commit = subprocess.run(command, cwd=PAGE.parent, capture_output=True, text=True, check=True).stdout.strip()
+    PAGE.write_text(page(agreements, commit), encoding="utf-8")
     for agreement in agreements:
         for text in agreement.disagreements:
             print(text, file=sys.stderr)

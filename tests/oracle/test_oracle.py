@@ -74,7 +74,7 @@ def test_what_differs_is_found(op, found, monkeypatch):
     agreement = compare(op)
 
     assert [text.split()[0] for text in agreement.disagreements] == found
-    assert ("**no**" in page([agreement])) == bool(found)
+    assert ("**no**" in page([agreement], "abc")) == bool(found)
 
 
 @elementwise(partials=(lambda x, xp: -xp.sin(xp.conj(x)),), samples=[sample((3,))])
@@ -96,4 +96,6 @@ def test_report_gives_reasons(monkeypatch):
     """An op without a counterpart is in the report with the reason."""
     monkeypatch.setitem(COUNTERPARTS, cosine.id, "torch has none")
 
-    assert f"- `{cosine.id}`: torch has none." in page([compare(cosine)])
+    written = page([compare(cosine)], "0123456789")
+    assert f"- `{cosine.id}`: torch has none." in written
+    assert "at commit 0123456789," in written
