@@ -214,16 +214,22 @@ class _Call:
         """Compute the inputs again that were let go of, and before them theirs, as far as they are needed."""
         calls = {id(self): self}
         todo = [self]
+        there: dict[_Made, Any] = {}  # so that nobody, another pass or one of the functions, lets go of them meanwhile
         for call in todo:  # grows while it is read
             for made in call.leaves:
-                if type(made) is _Made and made.array() is None and id(made.call) not in calls:
+                if type(made) is not _Made:
+                    continue
+                array = made.array()
+                if array is not None:
+                    there[made] = array
+                elif id(made.call) not in calls:
                     calls[id(made.call)] = made.call
                     todo.append(made.call)
         results: dict[int, list[Any]] = {}
         for call in sorted(todo, key=lambda call: call.number):
             for made in call.leaves:
                 if type(made) is _Made:
-                    made.hold(results.get(id(made.call)))
+                    made.hold(there.get(made), results.get(id(made.call)))
             if call is not self:
                 results[id(call)] = call.run(again=True, record=False)[0]
 
@@ -275,11 +281,11 @@ class _Made:
 
     def array(self) -> Any:
         """Return the array, None if it has to be computed."""
-        return self._ref() if self._array is None else self._array
+        array = self._array  # read once: another pass may let go of it in between
+        return self._ref() if array is None else array
 
-    def hold(self, results: list[Any] | None) -> None:
-        """Keep the array: the one that is there, or that of the results."""
-        array = self.array()
+    def hold(self, array: Any, results: list[Any] | None) -> None:
+        """Keep the array: the one that is there, or else that of the results."""
         if array is None:
             y = results[self._place] if results is not None and self._place < len(results) else None
             if type(y) is not Value or tuple(y.shape) != tuple(self._edge.shape):

@@ -230,6 +230,28 @@ def test_passes_in_threads_over_blocks_whose_inputs_are_let_go_of() -> None:
     np.testing.assert_allclose(x.grad, 41 * once, rtol=1e-10)
 
 
+def test_an_array_that_is_dropped_while_another_is_computed_again() -> None:
+    """One input is still there when the pass looks, and its last holder lets go of it before the pass can use it."""
+    held: list[Any] = []
+
+    def dropping(x: Any) -> Any:
+        held.clear()
+        return ops.tanh(x)
+
+    sine, tanh = checkpoint(ops.sin), checkpoint(dropping)
+    last = checkpoint(lambda a, b: ops.exp(a * b))
+    x, w = Value(np.linspace(0.1, 0.8, 5)), Value(np.linspace(0.3, 0.9, 5))
+    y = last(tanh(sine(sine(x))), kept := sine(sine(sine(w))))
+    held.append(kept)
+    del kept
+    y.backward(np.ones(5))
+
+    v, u = Value(x.data), Value(w.data)
+    ops.exp(ops.tanh(ops.sin(ops.sin(v))) * ops.sin(ops.sin(ops.sin(u)))).backward(np.ones(5))
+    np.testing.assert_allclose(x.grad, v.grad, rtol=1e-12)
+    np.testing.assert_allclose(w.grad, u.grad, rtol=1e-12)
+
+
 def test_a_function_that_changes_is_told_where_its_result_is_an_input() -> None:
     """Also if it was called again for the sake of another block."""
     shapes = iter([4, 4, 4, 4, 3, 4, 4, 4, 4])
