@@ -9,6 +9,7 @@ it compiled stays in a cache on disk. ``AUTODIFF_NUMBA=0`` leaves it alone.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -40,7 +41,14 @@ def _compiler() -> Any:
         return None
     try:
         from numba import njit
-    except Exception:  # not installed, or not for this NumPy or Python: it says so in errors of several types
+    except Exception as exc:  # one that is not for this NumPy or Python says so in errors of several types
+        if not (isinstance(exc, ModuleNotFoundError) and exc.name == "numba"):
+            warnings.warn(
+                f"Numba is installed but cannot be imported ({type(exc).__name__}: {exc}); NumPy does its work, more "
+                f"slowly. Mend or uninstall it, or set AUTODIFF_NUMBA=0",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return None
     return njit
 

@@ -217,17 +217,18 @@ _ABSENT = {
     "not installed": ("sys.modules['numba'] = None", {}),
     "not for this NumPy": ("import builtins; builtins.__import__ = {broken}", {}),
 }
+_SILENT = ("switched off", "not installed")
 _BROKEN = """(lambda own: lambda name, *rest: (_ for _ in ()).throw(SystemError(name)) if name == 'numba' else own(name,
 *rest))(builtins.__import__)"""
 
 
 @pytest.mark.parametrize("how", _ABSENT)
 def test_nothing_depends_on_numba(how: str) -> None:
-    """Without it, and where importing it fails, NumPy does all the work."""
+    """Without it, and where importing it fails, NumPy does all the work; a broken one is told of."""
     before, environment = _ABSENT[how]
     script = _SCRIPT.format(before=before.replace("{broken}", _BROKEN.replace("\n", " ")))
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
+        [sys.executable, "-W", "error" if how in _SILENT else "default", "-c", script],
         capture_output=True,
         text=True,
         check=False,
@@ -236,6 +237,7 @@ def test_nothing_depends_on_numba(how: str) -> None:
     )
 
     assert done.stdout.split() == ["True", "False", "True"], done.stderr
+    assert done.stderr.count("Numba is installed but cannot be imported (SystemError: numba)") == (how not in _SILENT)
 
 
 @pytest.mark.usefixtures("_numba")
