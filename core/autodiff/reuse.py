@@ -24,7 +24,7 @@ from autodiff.rule import FIRST, OUTPUT, SECOND, Plan, Rule, make_call, nothing,
 
 __all__ = ["LARGE", "is_own", "may_reuse", "pull_large"]
 
-#: From so many elements on it takes less time to find out who else has an array than to make another one.
+#: Beyond so many elements it takes less time to find out who else has an array than to make another one.
 LARGE = 4096
 
 Writer = Callable[[Any, Any, Any], Any]
