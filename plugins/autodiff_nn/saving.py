@@ -45,7 +45,7 @@ def save(
     Parameters
     ----------
     path : path
-        The file; one that exists is replaced, with its permissions kept.
+        The file; one that exists is replaced, with its permissions kept. A pipe or a device is written to.
     state : Module, or mapping of str to array or Value
         A module stands for its `state_dict`.
     metadata : mapping of str to str, optional
@@ -98,6 +98,9 @@ def _path(where: str, path: Any) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
+    if path.exists() and not path.is_file():  # a pipe or a device is written to: /dev/null must stay what it is
+        path.write_bytes(content)
+        return
     path = path.resolve()  # a link stays one
     part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}.part")
     try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -169,6 +171,20 @@ def test_permissions_and_links_stay(tmp_path):
 
     assert (link.is_symlink(), path.stat().st_mode & 0o777) == (True, 0o600)
     assert nn.load(path)["a"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes here")
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    """What is no file cannot be replaced by one: it would be lost to all others, as /dev/null would to root."""
+    pipe, copy = tmp_path / "pipe", tmp_path / "copy"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: copy.write_bytes(pipe.read_bytes()), daemon=True)
+    reader.start()
+    nn.save(pipe, {"a": np.arange(3.0)})
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    reader.join(10)
+
+    assert nn.load(copy)["a"].tolist() == [0.0, 1.0, 2.0]
 
 
 def run(code):
