@@ -24,7 +24,7 @@ from autodiff.graph import Edge, Leaf, Node, between, schedule
 from autodiff.inspection import explain
 from autodiff.leaves import first_sum
 from autodiff.modes import BATCH, MODE, NO_GRAD, in_rule, mode
-from autodiff.registry import registry
+from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.rule import FIRST, IDENTITY, OUTPUT, SECOND, SELECT, SEVERAL, Plan, Rule, make_call, make_pull
 from autodiff.standard import standard
 from autodiff.value import Value, unwrap, wrap
@@ -101,7 +101,12 @@ def _make_push(plan: Plan) -> Push:
     if type(plan) is BatchPlan:
         return _on_batches(plan)
     push = _generic_push(plan)
-    return _by_own_rules(plan.replaced, push) if plan.op.kind == "elementwise" and plan.replaced else push
+    if plan.op.kind != "elementwise" or not plan.replaced:
+        return push
+    own = {
+        array_type: rules for array_type, rules in plan.replaced.items() if isinstance(rules, tuple)
+    }  # no joint ones
+    return _by_own_rules(own, push) if own else push
 
 
 def _by_own_rules(own: dict[type, tuple[Any, ...]], push: Push) -> Push:
@@ -174,9 +179,14 @@ def _summed(ts: list[Any], rules: Any, saved: Any) -> Any:
         if part is None:
             continue
         if sums:
-            part = first_sum(sums, key, part) if sums[key].dtype == part.dtype else sums[key] + part
+            part = first_sum(sums, key, part) if _alike(sums[key], part) else sums[key] + part
         sums[key] = part
     return sums.get(key)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Tell whether two tangents have one dtype; a rule may return one of Python's numbers instead."""
+    return type(a) not in PYTHON_SCALARS and type(b) not in PYTHON_SCALARS and bool(a.dtype == b.dtype)
 
 
 def _linear_push(plan: Plan, where: dict[Any, int]) -> Push:

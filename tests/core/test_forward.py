@@ -305,3 +305,36 @@ def test_jacobian_refuses_bad_arguments() -> None:
         jacobian(lambda x: x, mode="sideways")
     with pytest.raises(ArgumentError, match="argnums"):
         jacobian(lambda x: x, argnums=3)(1.0)
+
+
+def test_a_joint_rule_of_a_backend_leaves_the_forward_pass_to_the_partials() -> None:
+    """For all inputs together it pulls, and a pull of several inputs is no push."""
+
+    @elementwise(partials=(lambda x1: 2 * x1, lambda x2: 3 * x2**2))
+    def both(xp: Any, x1: Any, x2: Any) -> Any:
+        return x1**2 + x2**3
+
+    both.vjp_kernel("numpy", joint=lambda g, x1, x2, needs: (g * 2 * x1, g * 3 * x2**2))(
+        (lambda g, x1: g * 2 * x1, lambda g, x2: g * 3 * x2**2)
+    )
+    x = np.linspace(0.1, 1.0, 4)
+    y, t = jvp(lambda v: both(v, v * 2.0), (x,), (np.ones(4),))
+
+    np.testing.assert_allclose(y, x**2 + 8 * x**3)
+    np.testing.assert_allclose(t, 2 * x + 24 * x**2)
+
+
+def test_a_rule_may_push_one_of_pythons_numbers() -> None:
+    """As where the output does not change with one of several inputs."""
+
+    @primitive(jvps=(lambda t, x2: t * x2, lambda t: 0.0), vjps=(lambda g, x2: g * x2, lambda g: g * 0.0))
+    def scaled(xp: Any, x1: Any, x2: Any) -> Any:
+        return x1 * x2
+
+    @primitive(jvps=(lambda t: 0, lambda t, x1: t * x1), vjps=(lambda g: g * 0.0, lambda g, x1: g * x1))
+    def weighted(xp: Any, x1: Any, x2: Any) -> Any:
+        return x1 * x2
+
+    x = np.linspace(0.1, 1.0, 4)
+    for op in (scaled, weighted):
+        np.testing.assert_allclose(jvp(lambda v, op=op: op(v, v), (x,), (np.ones(4),))[1], x)
