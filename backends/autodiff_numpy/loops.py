@@ -9,10 +9,11 @@ it compiled stays in a cache on disk. ``AUTODIFF_NUMBA=0`` leaves it alone.
 from __future__ import annotations
 
 import os
+import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -53,14 +54,27 @@ def _compiler() -> Any:
     return njit
 
 
+#: What Numba raises, before a loop begins, of a cache that is damaged, or on a disk that is full.
+_LOST = (OSError, EOFError, pickle.UnpicklingError)
+
+
 @cache
 def _compiled(name: str) -> Function:
-    options = {"nogil": True, "error_model": "numpy", "fastmath": _FREE}
+    compiler = partial(_compiler(), nogil=True, error_model="numpy", fastmath=_FREE)
     try:
-        made: Function = _compiler()(cache=True, **options)(_PLAIN[name])
+        made: Function = compiler(cache=True)(_PLAIN[name])
     except RuntimeError:  # no folder that the cache could be written to
-        made = _compiler()(**options)(_PLAIN[name])
-    return made
+        return compiler()(_PLAIN[name])  # type: ignore[no-any-return]  # Numba has no types
+
+    def call(*args: Any) -> Any:
+        nonlocal made
+        try:
+            return made(*args)
+        except _LOST:
+            made = compiler()(_PLAIN[name])
+            return made(*args)
+
+    return call
 
 
 _switch = {"on": True}

@@ -255,3 +255,30 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.Monk
 
     assert loops._compiled.__wrapped__("running_sum")(x, 1e300, y)
     assert y.tolist() == [[1, 2, 3]] * 2
+
+
+@pytest.mark.usefixtures("_numba")
+@pytest.mark.parametrize("content", [b"", b"text"])
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_a_damaged_cache_is_done_without(kind: str, content: bytes, tmp_path: Path) -> None:
+    """Files that a full disk or a crash has cut short: the loop is compiled all the same."""
+    script = """
+import numpy as np
+from autodiff_numpy import loops
+x, y = np.ones((2, 3)), np.empty((2, 3))
+print([loops._compiled("running_sum")(x, 1e300, y) and y.tolist() for _ in range(2)])
+"""
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", script],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        )
+        assert done.stdout.strip() == str([[[1.0, 2.0, 3.0]] * 2] * 2), done.stderr
+        made = list(tmp_path.rglob(f"*.{kind}"))
+        assert made
+        for file in made:
+            file.write_bytes(content)
