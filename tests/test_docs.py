@@ -102,6 +102,34 @@ def test_pages_have_one_sentence_on_a_line():
         assert [line for line in lines if line[-1] not in ".:" or re.search(r"[.] [A-Z]", line)] == []
 
 
+def links(page):
+    """Return what a page links to inside the repository, as (path, heading or "")."""
+    prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", prose)
+    return [((page.parent / path).resolve() if path else page, heading) for path, heading in found]
+
+
+def anchors(page):
+    """Return the headings of a page as the ends of links that lead there."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
+def test_links_lead_to_something(page):
+    """The file of each link is there, and so is its heading."""
+    lost = [
+        (path.name, head) for path, head in links(page) if not path.exists() or (head and head not in anchors(path))
+    ]
+    assert lost == []
+
+
+def test_links_are_found():
+    """Plain ones, some with a heading, some to a name in backquotes."""
+    assert (ROOT / "docs" / "benchmarks.md", "with-numba-and-without") in links(ROOT / "README.md")
+    assert (HOOKS_PAGE, "") in links(ROOT / "docs" / "writing-an-op.md")
+
+
 # ---- hooks -----------------------------------------------------------------------------------------------------------
 
 
