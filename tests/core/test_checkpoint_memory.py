@@ -36,6 +36,9 @@ def _composed(functions: list[Any]) -> Any:
 
 def _measured(network: Any, x: Any, parameters: list[Value]) -> tuple[float, float, list[Any]]:
     """Return what is kept after the forward pass, and the peak of both, in arrays, and the gradients."""
+    network(Value(x, requires_grad=False)).sum().backward()  # what threads keep as scratch for good is there, uncounted
+    for p in parameters:
+        p.zero_grad()
     gc.collect()
     tracemalloc.start()
     try:
@@ -57,26 +60,26 @@ def test_what_checkpoints_keep(batch: int, width: int) -> None:
     """A plain block keeps two arrays, of checkpointed ones some their input, and segments one for each of them."""
     x, blocks, parameters = _network(batch, width)
     kept, peak, gradients = _measured(_composed(blocks), x, parameters)
-    assert kept == pytest.approx(2 * BLOCKS, abs=3)
+    # Here as below the first block's input is the caller's; the rest is nodes.
+    assert kept == pytest.approx(2 * BLOCKS - 1, abs=0.7)
 
     each, each_peak, found = _measured(_composed([checkpoint(block) for block in blocks]), x, parameters)
-    assert each == pytest.approx(8, abs=3)  # the inputs of the blocks 0, 1, 4, 9, 16, 25, 36 and 49
-    # Of the last run of blocks all, and what one of them keeps; scratch of the threads is counted with it.
-    assert each_peak == pytest.approx(8 + 14 + 5, abs=4)
+    assert each == pytest.approx(7, abs=0.7)  # the inputs of the blocks 1, 4, 9, 16, 25, 36 and 49
+    assert each_peak == pytest.approx(7 + 14 + 5, abs=1.5)  # of the last run of blocks all, and what one of them keeps
     assert each_peak <= 0.25 * peak
     for one, other in zip(found, gradients, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
     every = _composed([checkpoint(block, recompute_inputs=False) for block in blocks])
     half, half_peak, found = _measured(every, x, parameters)
-    assert half == pytest.approx(BLOCKS, abs=4)  # half, and no less: every input is kept
+    assert half == pytest.approx(BLOCKS - 1, abs=0.7)  # half, and no less: every input is kept
     assert half_peak < 0.6 * peak
     for one, other in zip(found, gradients, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
-    # Eight segments of eight blocks: seven inputs, and what the blocks of one segment keep.
+    # Eight segments of eight blocks: seven inputs, and what the blocks of one segment keep: an input is one of the seven.
     rooted, rooted_peak, found = _measured(checkpoint_sequential(blocks), x, parameters)
-    assert rooted == pytest.approx(7 + 16, abs=3)
+    assert rooted == pytest.approx(7 + 15, abs=0.7)
     assert rooted_peak <= 0.25 * peak
     for one, other in zip(found, gradients, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
