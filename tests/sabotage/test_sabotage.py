@@ -136,6 +136,20 @@ def test_hangs_and_crashes_are_outcomes() -> None:
     assert found == {"hang": "hang", "crash": "crash"}
 
 
+def test_a_warning_of_the_fork_stops_nothing() -> None:
+    """JAX, once it is imported, warns before each fork; where warnings are errors, that was one."""
+    script = """
+import os, warnings
+os.register_at_fork(before=lambda: warnings.warn("os.fork() was called", RuntimeWarning))
+from sabotage.trials import trials
+print([result for _, result, _ in trials([2], lambda job: job + 1, seconds=60)])
+"""
+    command = [sys.executable, "-W", "error", "-c", script]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[3]\n", "")
+
+
 def _run(*options: str, out: Path) -> tuple[str, dict[str, Any]]:
     command = [sys.executable, "-m", "sabotage", "--only", "rules", "--sample", "40", "--out", str(out), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}

@@ -41,7 +41,12 @@ def trials(
                 break
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=_run, args=(work, job, sender, seconds), daemon=True)
-            process.start()
+            with warnings.catch_warnings():
+                # Python from 3.12 on, and JAX once it is imported, warn where threads run: work here starts none, and
+                # needs no lock that one of theirs may hold.
+                warnings.filterwarnings("ignore", r".*fork\(\)", category=DeprecationWarning)
+                warnings.filterwarnings("ignore", r".*fork\(\)", category=RuntimeWarning)
+                process.start()
             sender.close()
             running[receiver] = (job, process, time.monotonic())
         if not running:
