@@ -103,9 +103,7 @@ def _make_push(plan: Plan) -> Push:
     push = _generic_push(plan)
     if plan.op.kind != "elementwise" or not plan.replaced:
         return push
-    own = {
-        array_type: rules for array_type, rules in plan.replaced.items() if isinstance(rules, tuple)
-    }  # no joint ones
+    own = {key: rules for key, rules in plan.replaced.items() if isinstance(rules, tuple)}  # a joint one is none
     return _by_own_rules(own, push) if own else push
 
 

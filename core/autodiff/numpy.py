@@ -21,7 +21,7 @@ from autodiff.backend import Backend
 from autodiff.batches import base_of, levels_of, refuse_to_read
 from autodiff.broadcasting import broadcast_to as _broadcast_to
 from autodiff.composed import array_of, shape_of
-from autodiff.creation import CREATION, array, asarray, asarray_on, creator, from_dlpack  # noqa: F401  # users call it
+from autodiff.creation import CREATION, array, asarray, asarray_on, creator, from_dlpack
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest, unknown_name
 from autodiff.leaving import refuse_losing
 from autodiff.refusals import spelled
@@ -392,7 +392,8 @@ def _own(name: str) -> Any:
     """Return the function of this name that is written out here; not what the module imports or has for itself."""
     found = _functions().get(name) or globals().get(name)
     internal = name.startswith("_") or name in _INTERNAL
-    written = name in _functions() or found in (array, asarray) or getattr(found, "__module__", None) == __name__
+    made_elsewhere = name in _functions() or found in (array, asarray, from_dlpack)
+    written = made_elsewhere or getattr(found, "__module__", None) == __name__
     return found if written and not internal else None
 
 

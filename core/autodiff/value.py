@@ -257,7 +257,7 @@ class Value(Leaving):
         n = self.ndim
         if n < 2:
             raise ArgumentError(f"Value.mT needs at least two dimensions; the shape is {self.shape}.")
-        return standard.permute_dims(self, axes=(*range(n - 2), n - 1, n - 2))  # type: ignore[no-any-return]
+        return standard.permute_dims(self, axes=(*range(n - 2), n - 1, n - 2))  # type: ignore[no-any-return]  # ops are Any
 
     def __repr__(self) -> str:
         edge, own = self._edge, self._backend()
@@ -280,11 +280,11 @@ class Value(Leaving):
 
     def astype(self, dtype: Any) -> Value:
         """Convert to another dtype; differentiable between floating types."""
-        return standard.astype(self, dtype=self._backend().dtype(dtype))  # type: ignore[no-any-return]
+        return standard.astype(self, dtype=self._backend().dtype(dtype))  # type: ignore[no-any-return]  # ops are Any
 
     def to(self, device: str) -> Value:
         """Move to another backend or device, ``"numpy"``, ``"cupy"``, ``"cupy:1"``; differentiable."""
-        return standard.to(self, device=device)  # type: ignore[no-any-return]
+        return standard.to(self, device=device)  # type: ignore[no-any-return]  # ops are Any
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.data, self._edge is not None, unwrap(self.grad))
@@ -420,7 +420,7 @@ class Value(Leaving):
 
     def __getitem__(self, index: Any) -> Value:
         value = spread_for(self, index) if mode() & BATCH else self
-        return call(standard.getitem, (value,), {"index": plain_index(index)})  # type: ignore[no-any-return]
+        return call(standard.getitem, (value,), {"index": plain_index(index)})  # type: ignore[no-any-return]  # ops are Any
 
     def __setitem__(self, index: Any, new: Any) -> None:
         if type(self._edge) is Leaf and not mode() & NO_GRAD:
