@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Sized
 from sys import getrefcount
 from typing import Any
+from weakref import getweakrefcount
 
 from autodiff.errors import ArgumentError, ArgumentTypeError, GraphError, shown
 from autodiff.graph import Cell, Edge, Leaf
@@ -15,7 +16,7 @@ from autodiff.registry import registry
 from autodiff.replacing import unboxed
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["add_to", "commit", "edge_of", "first_sum", "listed", "of", "relocate"]
+__all__ = ["add_to", "commit", "edge_of", "first_sum", "is_own", "listed", "of", "relocate"]
 
 
 def commit(arrived: dict[Leaf, Any]) -> None:
@@ -26,33 +27,51 @@ def commit(arrived: dict[Leaf, Any]) -> None:
     with WRITING:  # gradients of one leaf may arrive from several threads
         cells, sums = [], []
         for leaf in list(arrived):
-            g, references = _pop(arrived, leaf)
+            g = arrived.pop(leaf)
+            alone = is_own([g])
             cell = leaf.cell()
             if cell is not None:  # otherwise no handle is left to ask for the gradient
                 cells.append(cell)
-                sums.append(_sum(leaf, cell.grad, g, references))
+                sums.append(_sum(leaf, cell.grad, g, alone))
         deque(map(_store, cells, sums), maxlen=0)
 
 
 _store = Cell.__dict__["grad"].__set__  # the setter of a slot, which is C
 
 
-def _pop(arrived: dict[Any, Any], leaf: Any) -> tuple[Any, int]:
-    g = arrived.pop(leaf)
-    return g, getrefcount(g)
+def _references(holder: list[Any]) -> int:
+    array = holder.pop()
+    return getrefcount(array) + getweakrefcount(array)
 
 
-#: What `_pop` counts for an object that nobody else refers to; it differs between interpreters.
-_ALONE = _pop({0: object()}, 0)[1]
+def _of_nobody_else() -> int:
+    array = {0: object()}.pop(0)
+    return _references([array])
+
+
+#: What `_references` counts for an object that its caller alone has, in one variable; interpreters differ in it.
+_ALONE = _of_nobody_else()
+
+
+def is_own(holder: list[Any]) -> bool:
+    """Tell whether nobody refers to the array in the list `holder` but the caller, in one variable.
+
+    A view refers to the array whose memory it shows, and so do a graph that saved it, a gradient, a hook, another
+    edge that the array is on its way to, a rule that keeps it. So it is enough to count, weak references too: who finds
+    the array by one would see what is written. Whether the array is itself a view, the backend knows. The list makes
+    the count the same for compiled and interpreted callers.
+    """
+    return _references(holder) <= _ALONE
 
 
 def first_sum(arrived: dict[Any, Any], edge: Edge, g: Any) -> Any:
     """Take the cotangent of `edge` out of `arrived` and return its sum with `g`: in its own memory if that is safe."""
-    before, references = _pop(arrived, edge)
+    before = arrived.pop(edge)
+    alone = is_own([before])
     if type(before) is not type(g) or type(before) is Value:  # one of them a batch
         return before + g
     own: Any = registry.backend_of(type(before))
-    return own.add(before, g, alone=references <= _ALONE)
+    return own.add(before, g, alone=alone)
 
 
 def add_to(total: Any, g: Any) -> Any:
@@ -61,7 +80,7 @@ def add_to(total: Any, g: Any) -> Any:
     return own.add(total, g, alone=True)
 
 
-def _sum(leaf: Leaf, before: Any, g: Any, references: int) -> Any:
+def _sum(leaf: Leaf, before: Any, g: Any, alone: bool) -> Any:
     own: Any = registry.backend_of(type(unwrap(g)))
     if type(before) is Value or type(g) is Value:
         with Switch(off=NO_GRAD):  # a gradient that was recorded stays so, whatever the mode around
@@ -71,7 +90,7 @@ def _sum(leaf: Leaf, before: Any, g: Any, references: int) -> Any:
         total = own.add(before, g)
     else:
         # It may be the seed, a sibling's gradient or a view of something: the leaf gets an array of its own.
-        total = own.fresh(g, alone=references <= _ALONE)
+        total = own.fresh(g, alone=alone)
     return own.box(total) if type(total) in own.scalar_types else total
 
 

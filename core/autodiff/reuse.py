@@ -4,55 +4,29 @@ A fresh array costs as much as the arithmetic that fills it, for the pages that 
 where a pass needs the most memory. The cotangent that a rule was handed is often not needed any more once the rule
 has run, and so is the partial derivative that it was multiplied by.
 
-- `is_own`: whether nobody but the pass can reach an array. This is the only place that decides it.
-- `pull_large`: what a pass does with a node, for large cotangents.
+`pull_large` is what a pass does with a node, for large cotangents; `leaves.is_own` tells whether nobody but the pass can
+reach an array.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from sys import getrefcount
 from typing import Any
-from weakref import getweakrefcount
 
 from autodiff import leaves
 from autodiff.graph import Edge, Node
+from autodiff.leaves import is_own
 from autodiff.projection import project
 from autodiff.registry import registry
 from autodiff.rule import FIRST, OUTPUT, SECOND, Plan, Rule, make_call, nothing, same
 
-__all__ = ["LARGE", "is_own", "may_reuse", "pull_large"]
+__all__ = ["LARGE", "may_reuse", "pull_large"]
 
 #: Beyond so many elements it takes less time to find out who else has an array than to make another one.
 LARGE = 4096
 
 Writer = Callable[[Any, Any, Any], Any]
-
-
-def _references(holder: list[Any]) -> int:
-    array = holder.pop()
-    return getrefcount(array) + getweakrefcount(array)
-
-
-def _of_nobody_else() -> int:
-    array = {0: object()}.pop(0)
-    return _references([array])
-
-
-#: What `_references` counts for an object that its caller alone has, in one variable; interpreters differ in it.
-_ALONE = _of_nobody_else()
-
-
-def is_own(holder: list[Any]) -> bool:
-    """Tell whether nobody refers to the array in the list `holder` but the caller, in one variable.
-
-    A view refers to the array whose memory it shows, and so do a graph that saved it, a gradient, a hook, another
-    edge that the array is on its way to, a rule that keeps it. So it is enough to count, weak references too: who finds
-    the array by one would see what is written. Whether the array is itself a view, the backend knows. The list makes
-    the count the same for compiled and interpreted callers.
-    """
-    return _references(holder) <= _ALONE
 
 
 def may_reuse(array_type: type) -> bool:

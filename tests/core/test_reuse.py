@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff import Value, grad, ops, reuse
+from autodiff import Value, grad, leaves, ops
 from autodiff.extend import elementwise, primitive
 from autodiff.registry import registry
 from autodiff_numpy import arithmetic
@@ -280,20 +280,20 @@ def test_a_pass_for_one_input_writes_too(written: list[Any]) -> None:
 def test_the_count_of_references() -> None:
     """One variable of the caller's, and nothing else."""
     a = np.ones(3)
-    assert reuse.is_own([a])
+    assert leaves.is_own([a])
     b = a
-    assert not reuse.is_own([a])
+    assert not leaves.is_own([a])
     del b
     view = a[:1]
-    assert not reuse.is_own([a])
+    assert not leaves.is_own([a])
     del view
     held = [a]
-    assert not reuse.is_own([a])
+    assert not leaves.is_own([a])
     held.clear()
     found = weakref.ref(a)
-    assert not reuse.is_own([a])
+    assert not leaves.is_own([a])
     del found
-    assert reuse.is_own([a])
+    assert leaves.is_own([a])
 
 
 def test_debug_mode_and_recorded_passes_write_nowhere(written: list[Any]) -> None:
