@@ -66,6 +66,33 @@ def test_an_error_in_a_block_arrives(with_threads: Any, where: str) -> None:
     assert sorted(done) == list(range(10))
 
 
+def test_an_exit_in_a_helper_arrives(with_threads: Any) -> None:
+    """What is no Exception ends neither the helper nor the wait for it."""
+    with_threads(2)
+    met = threading.Barrier(2, timeout=20)
+    seen: list[str] = []
+
+    def call() -> None:
+        caller = threading.get_ident()
+
+        def work(block: int) -> None:
+            met.wait()
+            if threading.get_ident() != caller:
+                raise SystemExit("an exit")
+
+        for _ in range(2):
+            try:
+                blocks.in_blocks(work, range(2))
+            except SystemExit as exc:
+                seen.append(str(exc))
+
+    thread = threading.Thread(target=call, daemon=True)  # which is left behind if it waits for ever
+    thread.start()
+    thread.join(20)
+
+    assert seen == ["an exit"] * 2
+
+
 def test_blocks_may_have_blocks(with_threads: Any) -> None:
     """A call from within a block waits for nobody who waits for it."""
     with_threads(2)
