@@ -143,8 +143,8 @@ def _logaddexp2_partial_x2(x2: Any, y: Any, xp: Any) -> Any:
 
 @elementwise(
     partials=(_logaddexp2_partial_x1, _logaddexp2_partial_x2),
-    c=f"(x1 > x2 ? x1 : x2) + log1p(exp2(-fabs(x1 - x2))) * (T){1 / _LN2!r}",
-    c_partials=("exp2(x1 - y)", "exp2(x2 - y)"),
+    c=f"(x1 > x2 ? x1 : x2) + (x1 == x2 ? 1 : log1p(exp2(-fabs(x1 - x2))) * (T){1 / _LN2!r})",
+    c_partials=("isinf(y) && y < 0 ? 0 : exp2(x1 - y)", "isinf(y) && y < 0 ? 0 : exp2(x2 - y)"),
     samples=binary(),
 )
 def logaddexp2(xp: Any, x1: Any, x2: Any) -> Any:

@@ -126,8 +126,8 @@ def _logaddexp_partial_x2(x2: Any, y: Any, xp: Any) -> Any:
 
 @elementwise(
     partials=(_logaddexp_partial_x1, _logaddexp_partial_x2),
-    c="(x1 > x2 ? x1 : x2) + log1p(exp(-fabs(x1 - x2)))",
-    c_partials=("exp(x1 - y)", "exp(x2 - y)"),
+    c=f"(x1 > x2 ? x1 : x2) + (x1 == x2 ? (T){math.log(2)!r} : log1p(exp(-fabs(x1 - x2))))",
+    c_partials=("isinf(y) && y < 0 ? 0 : exp(x1 - y)", "isinf(y) && y < 0 ? 0 : exp(x2 - y)"),
     samples=binary(),
 )
 def logaddexp(x1: Any, x2: Any) -> Any:

@@ -9,6 +9,7 @@ import pytest
 from torch_oracle import compare
 
 from autodiff import Value, grad, ops
+from autodiff.testing import c_expressions
 
 REAL = np.random.default_rng(0).normal(size=(4, 5))
 POSITIVE = np.abs(REAL) + 0.1
@@ -102,3 +103,22 @@ def test_logaddexp_keeps_single_precision_beside_numbers():
     y = ops.logaddexp(x, 0.5) + ops.logaddexp(0.5, x)
     y.sum().backward()
     assert (str(y.dtype), str(x.grad.dtype)) == ("float32", "float32")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["logaddexp", "logaddexp2"])
+def test_c_expressions_of_infinities(name, dtype):
+    """As NumPy has the values; where both are -inf the gradients are 0."""
+    if c_expressions.compiler() is None:
+        pytest.skip("there is no C compiler")
+    op = ops[f"autodiff_ops.{name}"]
+    x1, x2 = (x.ravel() for x in np.meshgrid(*[np.array([-np.inf, 0.0, 2.0, np.inf, np.nan], dtype)] * 2))
+    library = c_expressions._compiled(c_expressions._source(op.inputs, (), op.c, op.c_partials))
+    y = c_expressions._call(library, "value", dtype, [x1, x2], ())
+
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(y, getattr(np, name)(x1, x2), rtol=1e-6)
+    for i in range(2):
+        partial = c_expressions._call(library, f"partial_{i}", dtype, [x1, x2, y], ())
+        assert partial[y == -np.inf].tolist() == [0.0]
+        assert np.isfinite(partial[np.isfinite(y)]).all()
