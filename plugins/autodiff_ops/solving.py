@@ -107,7 +107,9 @@ def _solve_jvp_x2(t: Any, x1: Any) -> Any:
         sample((2, 2, 2), (2, 2, 1)),
         sample((2, 2, 2), (2, 3)),
         sample((2, 2), (3, 2, 1)),
+        sample((2, 1, 1), (1,)),
         Sample((Array((2, 2), kind="complex"), Array((2, 1), kind="complex"))),
+        Sample((Array((2, 2), kind="complex"), Array((2,), kind="complex"))),
     ],
 )
 def solve(xp: Any, x1: Any, x2: Any) -> Any:
