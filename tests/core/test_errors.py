@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from autodiff import AutodiffError, Value, grad, is_grad_enabled, ops
-from autodiff.errors import KernelError
+from autodiff.errors import ArgumentTypeError, KernelError
 from autodiff.extend import primitive, relocate
 from autodiff.registry import registry
 
@@ -130,3 +130,11 @@ def test_what_is_refused_relocates_nothing() -> None:
             relocate(w, array, gradient)
     (w * 3).sum().backward()
     assert (w.data.tolist(), w.grad.tolist(), seen) == ([1.0, 1.0], [5.0, 5.0], [1, 1])
+
+
+def test_a_missing_attribute_is_named_by_a_call_that_knows_its_kernel() -> None:
+    """The short path does not hand the kernel the stand-in for a default."""
+    x = Value(np.ones((2, 3)))
+    ops.reshape(x, shape=(3, 2))
+    with pytest.raises(ArgumentTypeError, match="needs the attribute 'shape'"):
+        ops.reshape(x)

@@ -338,3 +338,28 @@ def test_a_rule_may_push_one_of_pythons_numbers() -> None:
     x = np.linspace(0.1, 1.0, 4)
     for op in (scaled, weighted):
         np.testing.assert_allclose(jvp(lambda v, op=op: op(v, v), (x,), (np.ones(4),))[1], x)
+
+
+def test_rules_of_a_backend_push_real_tangents_of_the_shape_of_the_output() -> None:
+    """They were written for real cotangents; what is complex, or broadcasts, goes by the partials."""
+    seen: list[Any] = []
+
+    @elementwise(partials=(lambda x2: x2, lambda x1: x1))
+    def times(xp: Any, x1: Any, x2: Any) -> Any:
+        return x1 * x2
+
+    def first(g: Any, x2: Any) -> Any:
+        seen.append((g.dtype.kind, g.shape))
+        return g * x2
+
+    def second(g: Any, x1: Any) -> Any:
+        seen.append((g.dtype.kind, g.shape))
+        return g * x1
+
+    times.vjp_kernel("numpy")((first, second))
+    x, row, z = RNG.standard_normal((2, 3)), RNG.standard_normal(3), RNG.standard_normal((2, 3)) * (1 + 1j)
+    for a, b in ((x, x + 1), (x, row), (z, z + 1)):
+        da, db = np.cos(a), np.sin(b)
+        np.testing.assert_allclose(jvp(times, (a, b), (da, db))[1], da * b + a * db)
+
+    assert seen == [("f", (2, 3))] * 2
