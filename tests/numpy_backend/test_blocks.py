@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,29 @@ def test_an_error_in_a_block_arrives(with_threads: Any, where: str) -> None:
     done: list[int] = []
     blocks.in_blocks(done.append, range(10))
     assert sorted(done) == list(range(10))
+
+
+def test_after_an_error_the_others_stop(with_threads: Any) -> None:
+    """A helper finishes its block, and does not go through all that are left."""
+    with_threads(2)
+    met, raised = threading.Barrier(2, timeout=20), threading.Event()
+    done: list[int] = []
+
+    def work(block: int) -> None:
+        if block in (0, 99):
+            met.wait()
+        if block == 0:
+            raised.set()
+            raise ValueError("a bad block")
+        raised.wait(20)
+        time.sleep(0.05)
+        done.append(block)
+
+    with pytest.raises(ValueError, match="a bad block"):
+        blocks.in_blocks(work, range(100))
+
+    assert done[0] == 99
+    assert len(done) < 50
 
 
 def test_an_exit_in_a_helper_arrives(with_threads: Any) -> None:
