@@ -255,6 +255,17 @@ def test_an_array_that_is_dropped_while_another_is_computed_again() -> None:
     np.testing.assert_allclose(w.grad, u.grad, rtol=1e-12)
 
 
+def test_a_result_whose_pass_is_over_is_told_of_as_ever() -> None:
+    """There is nothing left to compute it again from; where its gradient is asked for, that is an error of ours."""
+    block, x, w = checkpoint(ops.tanh), Value(np.linspace(0.1, 0.8, 4)), Value(np.ones(4))
+    h = block(block(x))
+    h.sum().backward()
+    y = checkpoint(ops.multiply)(h, w)
+
+    with pytest.raises(GraphError, match="an earlier backward pass freed"):
+        y.sum().backward()
+
+
 def test_a_function_that_changes_is_told_where_its_result_is_an_input() -> None:
     """Also if it was called again for the sake of another block."""
     shapes = iter([4, 4, 4, 4, 3, 4, 4, 4, 4])
