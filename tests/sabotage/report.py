@@ -89,7 +89,7 @@ def page(results: Results, wanted: int) -> str:
     lines = [
         "# Sabotage",
         "",
-        "Faults were planted in the sources of gradient rules and of the engine, one at a time.",
+        "Faults of gradient rules and of the engine are planted one at a time; the first table has how many of which were.",
         "[Its README](../tests/sabotage/README.md) says which, and what has to catch them.",
         "`nox -s sabotage -- --page docs/sabotage.md` makes this page.",
         f"Planted: {len(results):,} of {wanted:,}.",
