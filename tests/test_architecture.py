@@ -66,14 +66,15 @@ ARROWS = {
     "checkpointing": "backward forward graph inputs modes registry rule trees value",
     "ops": "registry",
     "composed": "creation registry standard",
-    "spellings": "composed refusals registry standard value",
+    "partial_reductions": "composed registry standard value",
+    "spellings": "composed partial_reductions refusals registry standard value",
     "creation": "backend batches broadcasting refusals registry standard value",
     "arranging": "composed refusals registry spellings standard value",
     "numerical": "arranging backend composed creation refusals registry spellings standard value",
     "linalg": "composed refusals registry spellings standard value",
     "fft": "composed refusals registry spellings standard value",
-    "numpy": "arranging backend batches broadcasting composed creation fft leaving linalg numerical refusals"
-    " registry spellings standard value",
+    "numpy": "arranging backend batches broadcasting composed creation fft leaving linalg numerical partial_reductions"
+    " refusals registry spellings standard value",
     "plugins": "hookspecs registry",
     "extend": "backend batches broadcasting declarations hookspecs leaves op registry samples",
     "__init__": "backward batch_rules batches broadcasting checkpointing custom derivatives drawing handles levels modes"

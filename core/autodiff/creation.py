@@ -32,10 +32,12 @@ CREATION = (
 def creator(name: str, backend: Backend | None = None) -> Callable[..., Any]:
     """Return NumPy's creation function `name`; it works on `backend`, else on that of its arguments."""
 
-    def create(*args: Any, **kwargs: Any) -> Any:
+    def create(*args: Any, device: str | None = None, **kwargs: Any) -> Any:
         if name in _FILLED:
-            return _FILLED[name](partial(_create, name, backend), *args, **kwargs)
-        return _create(name, backend, *args, **kwargs)
+            made = _FILLED[name](partial(_create, name, backend), *args, **kwargs)
+        else:
+            made = _create(name, backend, *args, **kwargs)
+        return made if device is None else made.to(device)
 
     create.__name__ = create.__qualname__ = name
     create.__doc__ = f"``numpy.{name}``: a Value that needs no gradient, unless it is filled from one that does."
@@ -102,9 +104,10 @@ _FILLED: dict[str, Callable[..., Any]] = {"full": _full, "full_like": _full_like
 
 
 @spelled
-def asarray(obj: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
+def asarray(obj: Any, dtype: Any = None, *, device: str | None = None, copy: bool | None = None) -> Value:
     """``numpy.asarray``: a Value as it is, lists with Values in them joined, anything else without a gradient."""
-    return _asarray(None, obj, dtype, copy)
+    made = _asarray(None, obj, dtype, copy)
+    return made if device is None else made.to(device)
 
 
 def _asarray(backend: Backend | None, obj: Any, dtype: Any = None, copy: bool | None = None) -> Value:

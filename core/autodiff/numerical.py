@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from autodiff.arranging import diag, diff
 from autodiff.backend import Backend
@@ -212,6 +212,49 @@ def unique(
     found = ravel(ar)[places] if axis is None else ar[_along(axis % len(shape_of(ar)), places)]
     told = ([places] if return_index else []) + rest
     return (found, *told) if told else found
+
+
+class UniqueAllResult(NamedTuple):
+    """What `unique_all` returns."""
+
+    values: Any
+    indices: Any
+    inverse_indices: Any
+    counts: Any
+
+
+class UniqueCountsResult(NamedTuple):
+    """What `unique_counts` returns."""
+
+    values: Any
+    counts: Any
+
+
+class UniqueInverseResult(NamedTuple):
+    """What `unique_inverse` returns."""
+
+    values: Any
+    inverse_indices: Any
+
+
+def unique_all(x: Any) -> UniqueAllResult:
+    """``numpy.unique_all``: the standard's `unique`, to which no NaN is like another."""
+    return UniqueAllResult(*unique(x, return_index=True, return_inverse=True, return_counts=True, equal_nan=False))
+
+
+def unique_counts(x: Any) -> UniqueCountsResult:
+    """``numpy.unique_counts``."""
+    return UniqueCountsResult(*unique(x, return_counts=True, equal_nan=False))
+
+
+def unique_inverse(x: Any) -> UniqueInverseResult:
+    """``numpy.unique_inverse``."""
+    return UniqueInverseResult(*unique(x, return_inverse=True, equal_nan=False))
+
+
+def unique_values(x: Any) -> Any:
+    """``numpy.unique_values``."""
+    return unique(x, equal_nan=False)
 
 
 # ---- holes -----------------------------------------------------------------------------------------------------
@@ -423,7 +466,8 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
 
 
 _WRITTEN = (
-    *(gradient, ediff1d, unwrap, polyval, vander, partition, argpartition, unique),
+    *(gradient, ediff1d, unwrap, polyval, vander, partition, argpartition),
+    *(unique, unique_all, unique_counts, unique_inverse, unique_values),
     *(nan_to_num, nancumsum, nancumprod, nanargmax, nanargmin, nanquantile, nanpercentile, nanmedian),
     *(isposinf, isneginf, fabs, rint, float_power, modf, divmod, bincount, diagflat, logspace, apply_along_axis),
 )

@@ -24,6 +24,7 @@ from autodiff.composed import array_of, shape_of
 from autodiff.creation import CREATION, array, asarray, asarray_on, creator, from_dlpack
 from autodiff.errors import ArgumentError, ArgumentTypeError, UnknownOpError, nearest, unknown_name
 from autodiff.leaving import refuse_losing
+from autodiff.partial_reductions import partial_mean, partial_reduction
 from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.spellings import FUNCTIONS, refuse_options
@@ -37,25 +38,43 @@ from autodiff.value import wrap as _wrap
 
 @spelled
 def sum(  # NumPy's name
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **rest: Any
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Any:
     """``numpy.sum``."""
-    refuse_options("sum", out=out, **rest)
-    return standard.sum(a if dtype is None else standard.astype(a, dtype=dtype), axis=axis, keepdims=keepdims)
+    refuse_options("sum", out=out)
+    a = a if dtype is None else standard.astype(a, dtype=dtype)
+    if where is None and initial is None:
+        return standard.sum(a, axis=axis, keepdims=keepdims)
+    return partial_reduction("sum", standard.sum, a, where, initial, axis=axis, keepdims=keepdims)
 
 
 @spelled
-def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **rest: Any) -> Any:
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = None
+) -> Any:
     """``numpy.mean``."""
-    refuse_options("mean", out=out, **rest)
-    return standard.mean(a if dtype is None else standard.astype(a, dtype=dtype), axis=axis, keepdims=keepdims)
+    refuse_options("mean", out=out)
+    a = a if dtype is None else standard.astype(a, dtype=dtype)
+    if where is None:
+        return standard.mean(a, axis=axis, keepdims=keepdims)
+    return partial_mean(a, where, axis=axis, keepdims=keepdims)
 
 
 @spelled
-def max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, **rest: Any) -> Any:  # NumPy's name
+def max(  # NumPy's name
+    a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
     """``numpy.max``."""
-    refuse_options("max", out=out, **rest)
-    return standard.max(a, axis=axis, keepdims=keepdims)
+    refuse_options("max", out=out)
+    if where is None and initial is None:
+        return standard.max(a, axis=axis, keepdims=keepdims)
+    return partial_reduction("max", standard.max, a, where, initial, axis=axis, keepdims=keepdims)
 
 
 amax = max
@@ -395,6 +414,11 @@ def _own(name: str) -> Any:
     made_elsewhere = name in _functions() or found in (array, asarray, from_dlpack)
     written = made_elsewhere or getattr(found, "__module__", None) == __name__
     return found if written and not internal else None
+
+
+def __array_namespace_info__() -> Any:  # noqa: N807  # the standard's name
+    """Return what the array API standard lets one ask of a namespace: that of the default backend's library."""
+    return registry.backend().xp.__array_namespace_info__()
 
 
 def namespace() -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from autodiff.composed import COMPOSED, array_of, shape_of, shipped, subscripts_of
 from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.partial_reductions import PARTIAL, partial_reduction
 from autodiff.refusals import spelled
 from autodiff.registry import registry
 from autodiff.standard import standard
@@ -207,18 +208,18 @@ def einsum(subscripts: Any, *operands: Any, out: Any = None, optimize: Any = Tru
 #: NumPy's functions whose arguments are those of an op, by position or under other names: the op and NumPy's
 #: parameters, arrays first, ``numpy=op`` where the names of attributes differ.
 _SIGNATURES = {
-    "prod": "prod(a, axis, dtype, out, keepdims)",
-    "min": "min(a, axis, out, keepdims)",
-    "amin": "min(a, axis, out, keepdims)",
+    "prod": "prod(a, axis, dtype, out, keepdims, initial, where)",
+    "min": "min(a, axis, out, keepdims, initial, where)",
+    "amin": "min(a, axis, out, keepdims, initial, where)",
     "std": "std(a, axis, dtype, out, ddof=correction, keepdims, correction)",
     "var": "var(a, axis, dtype, out, ddof=correction, keepdims, correction)",
-    "nansum": "nansum(a, axis, dtype, out, keepdims)",
+    "nansum": "nansum(a, axis, dtype, out, keepdims, initial, where)",
     "nanmean": "nanmean(a, axis, dtype, out, keepdims)",
     "vector_norm": "norm(x, axis, keepdims, ord)",
     "argmax": "argmax(a, axis, out, keepdims)",
     "argmin": "argmin(a, axis, out, keepdims)",
-    "all": "all(a, axis, out, keepdims)",
-    "any": "any(a, axis, out, keepdims)",
+    "all": "all(a, axis, out, keepdims, initial, where)",
+    "any": "any(a, axis, out, keepdims, initial, where)",
     "count_nonzero": "count_nonzero(a, axis, keepdims)",
     "cumulative_sum": "cumulative_sum(x, axis, dtype, out, include_initial)",
     "cumulative_prod": "cumulative_prod(x, axis, dtype, out, include_initial)",
@@ -252,7 +253,8 @@ LAST_AXES: dict[str, dict[str, Any]] = {
 }
 
 #: What has no meaning for a Value, or only one.
-_REFUSED = ("out", "mode", "order", "where", "initial", "mean")
+_REFUSED = ("out", "mode", "order", "mean")
+_PART = ("where", "initial")
 _IGNORED = ("kind", "overwrite_input")
 
 
@@ -269,13 +271,15 @@ def spelling(name: str, text: str) -> Callable[..., Any]:
         if bound.keys() & given.keys():
             raise ArgumentTypeError(f"{name} was given {min(bound.keys() & given.keys())!r} twice")
         bound |= given
-        refuse_options(name, **{key: bound.pop(key) for key in _REFUSED if key in bound})
+        part = {key: bound.pop(key) for key in _PART if key in bound and op_name in PARTIAL}
+        refuse_options(name, **{key: bound.pop(key) for key in (*_REFUSED, *_PART) if key in bound})
         arrays = [bound.pop(key) for key in [*parameters][: len(op.inputs)] if key in bound]
         dtype = bound.pop("dtype", None)
         if dtype is not None:
             arrays[0] = standard.astype(arrays[0], dtype=dtype)
         attrs = {parameters.get(key) or key: plain(bound[key]) for key in bound if key not in _IGNORED}
-        return op(*arrays, **{**LAST_AXES.get(name, {}), **attrs})
+        attrs = {**LAST_AXES.get(name, {}), **attrs}
+        return partial_reduction(op_name, op, *arrays, **part, **attrs) if part else op(*arrays, **attrs)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"``numpy.{name}({', '.join(parameters)})``."

@@ -286,6 +286,12 @@ class Value(Leaving):
         """Move to another backend or device, ``"numpy"``, ``"cupy"``, ``"cupy:1"``; differentiable."""
         return standard.to(self, device=device)  # type: ignore[no-any-return]  # ops are Any
 
+    def to_device(self, device: str, /, *, stream: Any = None) -> Value:
+        """Do `to`, by the name of the array API standard; streams are those of the library."""
+        if stream is not None:
+            raise ArgumentTypeError("to_device(stream=...) is not supported: work runs on the library's current stream")
+        return self.to(device)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.data, self._edge is not None, unwrap(self.grad))
 

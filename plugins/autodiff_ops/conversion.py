@@ -43,6 +43,8 @@ def _to_vjp(g: Any, x_device: Any) -> Any:
 def to(xp: Any, x: Any, *, device: str) -> Any:
     """Move to a backend or device, ``"numpy"``, ``"cupy"``, ``"cupy:1"``; the gradient moves back.
 
+    ``"cpu"``, which NumPy says of its arrays, is that of the backend where `x` is, or else NumPy's.
+
     Examples
     --------
     >>> from autodiff import Value
@@ -57,7 +59,7 @@ def to(xp: Any, x: Any, *, device: str) -> Any:
     if device == source.device(x):
         return x
     name, _, place = device.partition(":")
-    target = get_backend(name)
+    target = get_backend("numpy" if device == "cpu" else name)
     if target is source:
         return target.to_device(x, place or None)
     return target.asarray(source.to_numpy(x), device=place or None)

@@ -9,7 +9,7 @@ import pytest
 
 from autodiff import Value, grad
 from autodiff import numpy as anp
-from autodiff.errors import ArgumentTypeError, GradientTypeError, KernelError
+from autodiff.errors import ArgumentTypeError, GradientTypeError, KernelError, UnknownBackendError
 from autodiff.extend import primitive, sample
 from autodiff.testing import check_grads, check_op
 
@@ -130,3 +130,28 @@ def test_append_of_lists_with_values() -> None:
     assert y.data.tolist() == [2, 3, 6, 2]
     y.sum().backward()
     assert x.grad.tolist() == [2, 2]
+
+
+def test_a_device_is_where_it_is_made() -> None:
+    """The array API standard's `device=`: what an array says of itself, or a backend."""
+    v = Value([1.0, 2.0])
+    for made in (
+        anp.asarray([1.0], device=v.device),
+        anp.zeros(3, device="cpu"),
+        anp.full((2,), v.sum(), device="numpy"),
+        anp.ones_like(v, device=None),
+    ):
+        assert (made.backend, made.device) == ("numpy", v.device)
+    with pytest.raises(UnknownBackendError, match="'gpu'"):
+        anp.zeros(3, device="gpu")
+
+
+def test_what_the_standard_asks_of_a_namespace() -> None:
+    """Libraries on the array API ask for dtypes, devices and capabilities, and move by `to_device`."""
+    v = Value([1.0, 2.0], requires_grad=True)
+    told = v.__array_namespace__().__array_namespace_info__()
+    assert told.default_dtypes()["real floating"] == v.dtype
+    assert v.device in told.devices()
+    assert v.to_device(v.device).requires_grad
+    with pytest.raises(ArgumentTypeError, match="stream"):
+        v.to_device(v.device, stream=1)

@@ -36,6 +36,10 @@ _CALLS: dict[str, Any] = {
     "vander increasing": lambda xp, x: xp.vander(x[1], 3, increasing=True),
     "partition": lambda xp, x: xp.sort(xp.partition(x, 2, axis=0), axis=0),
     "unique": lambda xp, x: xp.unique(xp.concatenate([x, x])),
+    "unique_all": lambda xp, x: xp.unique_all(xp.concatenate([x, x])).values,
+    "unique_counts": lambda xp, x: xp.unique_counts(xp.concatenate([x, x])).values,
+    "unique_inverse": lambda xp, x: xp.unique_inverse(xp.concatenate([x, x])).values,
+    "unique_values": lambda xp, x: xp.unique_values(xp.concatenate([x, x])),
     "unique axis": lambda xp, x: xp.unique(xp.concatenate([x, x]), axis=0),
     "nan_to_num": lambda xp, x: xp.nan_to_num(x + HOLES, nan=-1.5),
     "nan_to_num infinite": lambda xp, x: xp.nan_to_num(x / np.array([1.0, 0.0, 1.0, 1.0]), posinf=9.0, neginf=-8.0),
@@ -259,3 +263,12 @@ def test_what_is_missing_is_named(space: Any) -> None:
     with pytest.raises(UnknownOpError, match=r"autodiff\.numpy.*eigenvalues_of_everything"):
         space.eigenvalues_of_everything  # the look is what raises
     assert anp.linalg.LinAlgError is np.linalg.LinAlgError
+
+
+@pytest.mark.parametrize("name", ["unique_all", "unique_counts", "unique_inverse"])
+def test_no_nan_is_like_another_in_the_standards_unique(name: str) -> None:
+    x = np.array([3.0, 1.0, 3.0, np.nan, np.nan, 2.0])
+    found, expected = getattr(anp, name)(Value(x)), getattr(np, name)(x)
+    assert found._fields == expected._fields
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.data if isinstance(one, Value) else one, other)

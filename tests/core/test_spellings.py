@@ -277,8 +277,8 @@ def test_linalg_looks_at_the_last_axes() -> None:
     ("call", "said"),
     [
         (lambda x: np.std(x, 0, out=np.zeros(3)), "out"),
-        (lambda x: np.prod(x, where=A > 0), "where"),
-        (lambda x: np.prod(x, initial=2.0), "initial"),
+        (lambda x: np.std(x, where=A > 0), "where"),
+        (lambda x: anp.all(x, initial=True), "initial"),
         (lambda x: np.std(x, mean=1.0), "mean"),
         (lambda x: np.take(x, 0, mode="near"), "'near'"),
         (lambda x: np.take(x[:0], [0], axis=0, mode="wrap"), "there are none"),
