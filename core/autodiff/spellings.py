@@ -279,7 +279,9 @@ def spelling(name: str, text: str) -> Callable[..., Any]:
             arrays[0] = standard.astype(arrays[0], dtype=dtype)
         attrs = {parameters.get(key) or key: plain(bound[key]) for key in bound if key not in _IGNORED}
         attrs = {**LAST_AXES.get(name, {}), **attrs}
-        return partial_reduction(op_name, op, *arrays, **part, **attrs) if part else op(*arrays, **attrs)
+        if not part:
+            return op(*arrays, **attrs)
+        return partial_reduction(op_name, op, arrays[0], part.get("where"), part.get("initial"), **attrs)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"``numpy.{name}({', '.join(parameters)})``."
