@@ -33,7 +33,8 @@ def python(*arguments: object, **environment: str) -> tuple[int, str]:
     process = subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        # There is a process for each core, and threads of OpenBLAS wait for each other without sleeping.
+        env={"OPENBLAS_NUM_THREADS": "1", **os.environ, **environment},
         stdout=subprocess.PIPE,
         text=True,
     )

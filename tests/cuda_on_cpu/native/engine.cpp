@@ -1,6 +1,7 @@
 // engine.cpp: runs the threads of a kernel, one at a time, on one thread of the CPU.
 #include "engine.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -26,16 +27,19 @@ constexpr size_t stack_bytes = 64 * 1024;
 
 enum class State { ready, at_block_barrier, at_warp_barrier, done };
 
+// A thread of the block, on a stack of its own that the next block uses again. swapcontext asks the kernel for the mask
+// of signals at each switch, which takes longer than what most threads do; _setjmp and _longjmp do not.
 struct Fiber {
-    ucontext_t context;
+    jmp_buf context;
     std::unique_ptr<char[]> stack{new char[stack_bytes]};
+    bool has_begun = false;
     State state;
     uint3 thread;
 };
 
-std::vector<std::unique_ptr<Fiber>> fibers;  // kept from block to block: contexts hold pointers into themselves
+std::vector<std::unique_ptr<Fiber>> fibers;
 Fiber* current = nullptr;
-ucontext_t scheduler;
+jmp_buf scheduler;
 Body running_body;
 void** running_params;
 
@@ -51,26 +55,36 @@ uint3 thread_at(size_t i) {
 // The i-th of n things in the order of this run.
 size_t in_order(size_t i, size_t n) { return order == Order::forward ? i : n - 1 - i; }
 
-void fiber_main() {
-    running_body(running_params);
-    current->state = State::done;
-    swapcontext(&current->context, &scheduler);
+void leave_as(State state) {
+    current->state = state;
+    if (_setjmp(current->context) == 0) _longjmp(scheduler, 1);
 }
 
-void start(Fiber& fiber, size_t i) {
-    fiber.state = State::ready;
-    fiber.thread = thread_at(i);
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = stack_bytes;
-    fiber.context.uc_link = nullptr;
-    makecontext(&fiber.context, fiber_main, 0);
+// Runs the thread of one block after the other that this fiber is given.
+void fiber_main() {
+    for (;;) {
+        running_body(running_params);
+        leave_as(State::done);
+    }
+}
+
+[[noreturn]] void enter(Fiber& fiber) {
+    if (fiber.has_begun) _longjmp(fiber.context, 1);
+    fiber.has_begun = true;
+    ucontext_t first;
+    getcontext(&first);
+    first.uc_stack.ss_sp = fiber.stack.get();
+    first.uc_stack.ss_size = stack_bytes;
+    first.uc_link = nullptr;
+    makecontext(&first, fiber_main, 0);
+    setcontext(&first);
+    stop("a fiber could not be started");
 }
 
 void run_until_it_waits(Fiber& fiber) {
     current = &fiber;
     threadIdx = fiber.thread;
-    swapcontext(&scheduler, &fiber.context);
+    if (_setjmp(scheduler) == 0) enter(fiber);
     current = nullptr;
 }
 
@@ -93,7 +107,10 @@ bool release_warps(size_t n) {
 
 void run_block_of_fibers(size_t n) {
     while (fibers.size() < n) fibers.push_back(std::make_unique<Fiber>());
-    for (size_t i = 0; i < n; i++) start(*fibers[i], i);
+    for (size_t i = 0; i < n; i++) {
+        fibers[i]->state = State::ready;
+        fibers[i]->thread = thread_at(i);
+    }
     for (;;) {
         for (size_t i = 0; i < n; i++) {
             Fiber& fiber = *fibers[in_order(i, n)];
@@ -117,8 +134,7 @@ void run_block_in_a_loop(size_t n) {
 
 void wait_as(State state) {
     if (!current) stop("a barrier in a kernel that was not seen to have any: see uses_barriers in kernels.py");
-    current->state = state;
-    swapcontext(&current->context, &scheduler);
+    leave_as(state);
 }
 
 }  // namespace
