@@ -69,12 +69,14 @@ ARROWS = {
     "partial_reductions": "composed registry standard value",
     "spellings": "composed partial_reductions refusals registry standard value",
     "creation": "backend batches broadcasting refusals registry standard value",
-    "arranging": "composed refusals registry spellings standard value",
+    "padding": "composed registry spellings standard value",
+    "arranging": "composed padding refusals registry spellings standard value",
+    "concatenators": "composed creation registry standard value",
     "numerical": "arranging backend composed creation refusals registry spellings standard value",
     "linalg": "composed refusals registry spellings standard value",
     "fft": "composed refusals registry spellings standard value",
-    "numpy": "arranging backend batches broadcasting composed creation fft leaving linalg numerical partial_reductions"
-    " refusals registry spellings standard value",
+    "numpy": "arranging backend batches broadcasting composed concatenators creation fft leaving linalg numerical"
+    " partial_reductions refusals registry spellings standard value",
     "plugins": "hookspecs registry",
     "extend": "backend batches broadcasting declarations hookspecs leaves op registry samples",
     "__init__": "backward batch_rules batches broadcasting checkpointing custom derivatives drawing handles levels modes"

@@ -11,9 +11,10 @@ from typing import Any
 
 from autodiff.composed import array_of, atleast_2d, shape_of, shipped
 from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.padding import pad
 from autodiff.refusals import spelled
 from autodiff.registry import registry
-from autodiff.spellings import plain, ravel, refuse_options, spelling
+from autodiff.spellings import ravel, refuse_options, spelling
 from autodiff.standard import standard
 from autodiff.value import unwrap
 
@@ -96,42 +97,6 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
 
 def _broadcast(x: Any, shape: tuple[int, ...]) -> Any:
     return registry.op("autodiff.broadcast_to")(x, shape=shape)
-
-
-def _mirrored(size: int, before: int, after: int, mode: str) -> list[int]:
-    """Return what stands where in an axis that is padded by its own elements."""
-    places = range(-before, size + after)
-    if mode == "edge":
-        return [min(max(i, 0), size - 1) for i in places]
-    if mode == "wrap":
-        return [i % size for i in places]
-    # There and back again: with the elements at the ends once, or twice.
-    period = max(2 * size - 2, 1) if mode == "reflect" else 2 * size
-    last = period if mode == "reflect" else period - 1
-    return [min(i % period, last - i % period) if size > 1 else 0 for i in places]
-
-
-def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0.0) -> Any:
-    """``numpy.pad``, by a constant or by the array's own elements."""
-    width = plain(pad_width)
-    if mode == "constant":
-        return shipped("pad")(array, pad_width=width, constant_values=plain(constant_values))
-    if mode not in ("edge", "reflect", "symmetric", "wrap"):
-        raise ArgumentError(
-            f"pad(mode={mode!r}) is not supported for Values; only 'constant', 'edge', 'reflect', 'symmetric' and 'wrap'"
-        )
-    shape = shape_of(array)
-    pairs = width if isinstance(width, tuple) else ((width, width),)
-    pairs = (pairs,) if isinstance(pairs[0], int) else pairs
-    pairs = tuple([(p[0], p[-1]) for p in (pairs * len(shape) if len(pairs) == 1 else pairs)])
-    if len(pairs) != len(shape) or min([n for p in pairs for n in p], default=0) < 0:
-        raise ArgumentError(f"pad_width is {pad_width!r} for shape {shape}; give numbers from 0 on, two for each axis")
-    for axis, (before, after) in enumerate(pairs):
-        if (before or after) and not shape[axis]:
-            raise ArgumentError(f"pad(mode={mode!r}) takes elements from axis {axis}, which has none")
-        if before or after:
-            array = array[(*(slice(None),) * axis, _mirrored(shape[axis], before, after, mode))]
-    return array
 
 
 # ---- turning ---------------------------------------------------------------------------------------------------
@@ -266,12 +231,36 @@ def _quantile(a: Any, q: Any, whole: int, axis: Any, keepdims: bool, method: str
     return standard.reshape(y, shape=(*shape, *shape_of(y)[1:])) if len(shape) > 1 else y
 
 
-def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, **weights: Any) -> Any:
-    """``numpy.cov``, without weights."""
-    refuse_options("cov", **weights)
-    return shipped("cov")(
-        _variables(m, y, rowvar), rowvar=rowvar, correction=(0 if bias else 1) if ddof is None else ddof
-    )
+def cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: Any = None,
+    aweights: Any = None,
+    *,
+    dtype: Any = None,
+) -> Any:
+    """``numpy.cov``, differentiable by the variables and by `aweights`."""
+    x = _variables(m, y, rowvar)
+    x = x if dtype is None else standard.astype(x, dtype=dtype)
+    correction = (0 if bias else 1) if ddof is None else ddof
+    if fweights is None and aweights is None:
+        return shipped("cov")(x, rowvar=rowvar, correction=correction)
+    x = atleast_2d(x)
+    x = x if rowvar or len(shape_of(m)) == 1 else shipped("matrix_transpose")(x)
+    given = {"fweights": fweights, "aweights": aweights}
+    weights = {name: array_of(w) for name, w in given.items() if w is not None}
+    for name, w in weights.items():
+        if shape_of(w) != shape_of(x)[1:]:
+            raise ArgumentError(f"cov: {name} has shape {shape_of(w)} for {shape_of(x)[1]} observations")
+    w = standard.multiply(*weights.values()) if len(weights) == 2 else next(iter(weights.values()))
+    total = standard.sum(w)
+    lost = correction if aweights is None else standard.sum(w * aweights) / total * correction
+    x = x - standard.sum(x * w, axis=1, keepdims=True) / total
+    y = standard.matmul(x * w, shipped("matrix_transpose")(standard.conj(x))) / (total - lost)
+    return standard.reshape(y, shape=()) if shape_of(y) == (1, 1) else y
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
@@ -316,14 +305,32 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
 
 
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
-    """``numpy.interp``."""
-    refuse_options("interp", left=left, right=right, period=period)
-    return shipped("interp")(x, xp, fp)
+    """``numpy.interp``; with a `period` the ends are joined, and `left` and `right` mean nothing."""
+    if period is not None:
+        x, xp, fp = array_of(x) % period, array_of(xp) % period, array_of(fp)
+        order = shipped("argsort")(unwrap(xp), axis=0)
+        xp, fp = xp[order], fp[order]
+        xp = shipped("concat")(xp[-1:] - period, xp, xp[:1] + period)
+        return shipped("interp")(x, xp, shipped("concat")(fp[-1:], fp, fp[:1]))
+    y = shipped("interp")(x, xp, fp)
+    if left is not None:
+        y = shipped("where")(standard.less(x, xp[0]), left, y)
+    return y if right is None else shipped("where")(standard.greater(x, xp[-1]), right, y)
+
+
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """``numpy.cross``."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = (shipped("moveaxis")(x, source=n, destination=-1) for x, n in ((a, axisa), (b, axisb)))
+    y = shipped("cross")(a, b, axis=-1)
+    # Of vectors in a plane there is the third component alone.
+    return shipped("moveaxis")(y, source=-1, destination=axisc) if shape_of(a)[-1] == 3 else y
 
 
 _WRITTEN = (
     *(block, pad, delete, insert, rot90, diag, select, compress, extract, vdot, matvec, vecmat),
-    *(average, percentile, quantile, cov, corrcoef, trapezoid, diff, convolve, correlate, interp),
+    *(average, percentile, quantile, cov, corrcoef, trapezoid, diff, convolve, correlate, interp, cross),
 )
 
 _SIGNATURES = {
@@ -334,7 +341,6 @@ _SIGNATURES = {
     "nanprod": "nanprod(a, axis, dtype, out, keepdims)",
     "nanvar": "nanvar(a, axis, dtype, out, ddof=correction, keepdims, correction)",
     "nanstd": "nanstd(a, axis, dtype, out, ddof=correction, keepdims, correction)",
-    "cross": "cross(a, b, axis)",
 }
 
 #: All of them, by NumPy's name.

@@ -166,16 +166,22 @@ def ifftshift(x: Any, axes: Any = None) -> Any:
     return shipped("ifftshift")(x, axes=tuple(axes) if isinstance(axes, list) else axes)
 
 
+def _made(array: Any, dtype: Any, device: str | None) -> Any:
+    y = wrap(array, None)
+    y = y if dtype is None else standard.astype(y, dtype=dtype)
+    return y if device is None else standard.to(y, device=device)
+
+
 @spelled
-def fftfreq(n: int, d: float = 1.0) -> Any:
+def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: str | None = None) -> Any:
     """``numpy.fft.fftfreq``: a Value that needs no gradient."""
-    return wrap(registry.backend().xp.fft.fftfreq(n, d=d), None)
+    return _made(registry.backend().xp.fft.fftfreq(n, d=d), dtype, device)
 
 
 @spelled
-def rfftfreq(n: int, d: float = 1.0) -> Any:
+def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: str | None = None) -> Any:
     """``numpy.fft.rfftfreq``: a Value that needs no gradient."""
-    return wrap(registry.backend().xp.fft.rfftfreq(n, d=d), None)
+    return _made(registry.backend().xp.fft.rfftfreq(n, d=d), dtype, device)
 
 
 def __getattr__(name: str) -> NoReturn:

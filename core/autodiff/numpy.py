@@ -129,9 +129,10 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 
 @spelled
-def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Any:
     """``numpy.astype``."""
-    return standard.astype(x, dtype=dtype)
+    y = standard.astype(x, dtype=dtype)
+    return y if device is None else standard.to(y, device=device)
 
 
 # ---- what is told of arrays, and what makes them -----------------------------------------------------------------
@@ -184,9 +185,9 @@ _SPACES = ("linalg", "fft")
 @cache
 def _functions() -> dict[str, Callable[..., Any]]:
     """Return the functions that are not written out here: what is rare is imported when it is first needed."""
-    from autodiff import arranging, numerical
+    from autodiff import arranging, concatenators, numerical
 
-    return {**FUNCTIONS, **arranging.FUNCTIONS, **numerical.FUNCTIONS}
+    return {**FUNCTIONS, **arranging.FUNCTIONS, **numerical.FUNCTIONS, **concatenators.FUNCTIONS}
 
 
 #: NumPy's other spellings.

@@ -93,7 +93,7 @@ def value_and_grad(
         output, aux = run(f, inputs, kwargs, has_aux)
         output = as_value(output, f)
         own: Any = registry.backend_of(type(output._array))
-        if output.shape != () or registry.kind(output.dtype, own) != "float":
+        if output.size != 1 or registry.kind(output.dtype, own) != "float":
             raise ArgumentError(
                 f"grad of {name_of(f)} needs a single real number as its result; it returned shape {output.shape}, dtype "
                 f"{output.dtype}. Reduce it, for instance by .sum(), or use vjp."

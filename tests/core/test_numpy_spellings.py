@@ -218,7 +218,7 @@ _WRONG = {
     "convolve mode": (lambda v: anp.convolve(v[0], v[0], "circular"), "circular"),
     "interp": (lambda v: anp.interp(v, [0.0, 1.0], [1.0]), "one length"),
     "cross": (lambda v: anp.cross(v[:, :1], v[:, :1]), "expected 3"),
-    "pad": (lambda v: anp.pad(v, 1, mode="mean"), "'reflect'"),
+    "pad": (lambda v: anp.pad(v, 1, mode="empty"), "reflect"),
     "pad empty": (lambda v: anp.pad(v[:0], 1, mode="edge"), "none"),
     "diag": (lambda v: anp.diag(anp.stack([v, v])), "one or two"),
     "delete": (lambda v: anp.delete(v, 7, 0), "7"),

@@ -203,6 +203,14 @@ def test_refused_results(f: Any) -> None:
         grad(f)(1.0)
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_one_element_is_a_single_number(shape: tuple[int, ...]) -> None:
+    """For grad as for backward(), whatever the dimensions."""
+    value, gradient = value_and_grad(lambda x: (x * x).sum().reshape(shape))(np.array([1.0, 3.0]))
+    assert value.shape == shape
+    np.testing.assert_array_equal(gradient, [2.0, 6.0])
+
+
 def test_vjp_of_nested_results() -> None:
     """Cotangents have the structure of the result; None is zero; another structure or shape is an error."""
     ys, pull = vjp(lambda x, y: {"a": x * y, "b": [x]}, 2.0, np.ones(2))
