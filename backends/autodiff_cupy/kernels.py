@@ -68,7 +68,13 @@ def _is_list(i: Any) -> bool:
 
 def _on_device(index: Any) -> Any:
     """Return an index whose lists are device arrays: CuPy would copy each of them anew for every use."""
-    return tuple(cupy.asarray(i) if _is_list(i) else i for i in index)
+    return tuple(_listed(i) if _is_list(i) else i for i in index)
+
+
+def _listed(i: Any) -> Any:
+    """Return a list of places as a device array; an empty one is of floating numbers unless it is told otherwise."""
+    empty = isinstance(i, tuple | list) and not np.size(i)
+    return cupy.asarray(i, dtype=cupy.int64) if empty else cupy.asarray(i)
 
 
 def _check(shape: Any, index: Any) -> None:

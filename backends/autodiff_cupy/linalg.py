@@ -28,14 +28,6 @@ def _checked(meaning: str, generic: Kernel, *xs: Any, **attrs: Any) -> Any:
         raise
 
 
-def _solve(generic: Kernel, x1: Any, x2: Any) -> Any:
-    """Broadcast batches, which CuPy's does not."""
-    if x2.ndim > 1 and x1.shape[:-2] != x2.shape[:-2]:
-        batch = cupy.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
-        x1, x2 = (cupy.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (x1, x2))
-    return _checked("Singular matrix", generic, x1, x2)
-
-
 def _with_singular_values(generic: Kernel, x: Any, **attrs: Any) -> Any:
     """Raise for NaN as well, which may come back as NaN without a report."""
     y = _checked("SVD did not converge", generic, x, **attrs)
@@ -47,7 +39,7 @@ def _with_singular_values(generic: Kernel, x: Any, **attrs: Any) -> Any:
 #: Kernels whose first argument is the generic kernel.
 CHECKED: dict[str, Kernel] = {
     "autodiff_ops.inv": partial(_checked, "Singular matrix"),
-    "autodiff_ops.solve": _solve,
+    "autodiff_ops.solve": partial(_checked, "Singular matrix"),
     "autodiff_ops.cholesky": partial(_checked, "Matrix is not positive definite"),
     "autodiff_ops.eigh": partial(_checked, "Eigenvalues did not converge"),
     "autodiff_ops.qr": partial(_checked, "QR factorisation failed"),

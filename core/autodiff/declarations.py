@@ -58,6 +58,10 @@ def elementwise(
     reference : callable or str, optional
         The same function written independently, of NumPy arrays and the attributes, to test against; or where it
         is, ``"scipy.special:erf"``, imported by the tests alone, and only where it is installed.
+    invariants : callable, optional
+        What of the outputs is determined, where libraries may return one or another of several right answers, as of
+        eigenvectors, whose signs are free: a function of the outputs that returns arrays. Where results are compared
+        with those of another backend or of the reference, these are compared.
     unsupported : sequence of Unsupported
         What is known not to work.
     batching : function or tuple of str, optional
@@ -165,6 +169,7 @@ def primitive(
     batching: Any = None,
     samples: Sequence[Any] = (),
     reference: Any = None,
+    invariants: Function | None = None,
     unsupported: Sequence[Unsupported] = (),
     method: bool = False,
 ) -> Callable[[Function], Op]:
@@ -188,6 +193,10 @@ def primitive(
     reference : callable or str, optional
         The same function written independently, of NumPy arrays and the attributes, to test against; or where it
         is, ``"scipy.special:erf"``, imported by the tests alone, and only where it is installed.
+    invariants : callable, optional
+        What of the outputs is determined, where libraries may return one or another of several right answers, as of
+        eigenvectors, whose signs are free: a function of the outputs that returns arrays. Where results are compared
+        with those of another backend or of the reference, these are compared.
     unsupported : sequence of Unsupported
         What is known not to work.
     batching : function or tuple of str, optional
@@ -241,6 +250,7 @@ def primitive(
             batching=batching,
             samples=listed("samples", samples),
             reference=reference,
+            invariants=invariants,
             unsupported=unsupported,
             method=method,
         )
@@ -256,6 +266,7 @@ class Composite(Callee):
     residuals: tuple[str, ...] = ()
     differentiable = True
     replaces = False
+    invariants = None
     _short = False
 
     def __init__(
@@ -351,6 +362,7 @@ def _make(
     signature: str | None = None,
     samples: Sequence[Any] = (),
     reference: Any = None,
+    invariants: Any = None,
     unsupported: Sequence[Unsupported] = (),
     method: bool = False,
     broadcasts: bool = False,
@@ -379,6 +391,7 @@ def _make(
         multiplies=role == "partial",
         samples=tuple(samples),
         reference=_reference(op_id, reference),
+        invariants=_invariants(op_id, invariants),
         unsupported=tuple(unsupported),
         c=c,
         c_partials=c_partials,
@@ -406,6 +419,14 @@ def _make(
     check_batching(op)
     functools.update_wrapper(op, function)
     return op
+
+
+def _invariants(op_id: str, invariants: Any) -> Any:
+    if invariants is None or callable(invariants):
+        return invariants
+    raise RegistrationError(
+        f"{op_id!r}: the invariants are a function of the outputs; they were given as {invariants!r:.80}"
+    )
 
 
 def _reference(op_id: str, reference: Any) -> Any:

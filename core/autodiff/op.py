@@ -82,6 +82,7 @@ class Op(Callee):
         self.joint_jvp: Any
         self.samples: tuple[Any, ...]
         self.reference: Any
+        self.invariants: Any
         self.unsupported: tuple[Any, ...]
         self.c: str | None
         self.c_partials: tuple[str, ...]

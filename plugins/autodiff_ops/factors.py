@@ -80,7 +80,11 @@ def _eigh_vjp(g: Any, y: Any, xp: Any) -> Any:
     return _hermitian(matmul(matmul(vectors, inner), adjoint(vectors)))
 
 
-@primitive(vjps=(_eigh_vjp,), samples=[sample((3, 3)), sample((2, 2, 2)), sample((1, 1))])
+@primitive(
+    vjps=(_eigh_vjp,),
+    samples=[sample((3, 3)), sample((2, 2, 2)), sample((1, 1))],
+    invariants=lambda values, vectors: (values, abs(vectors), vectors * values[..., None, :] @ adjoint(vectors)),
+)
 def eigh(xp: Any, x: Any) -> Any:
     """Eigenvalues, ascending, and eigenvectors, as columns, of Hermitian matrices.
 
@@ -150,7 +154,11 @@ def _svd_vjp(g: Any, x_dtype: Any, y: Any, xp: Any) -> Any:
     return total
 
 
-@primitive(vjps=(_svd_vjp,), samples=[sample((3, 2)), sample((2, 3)), sample((2, 2)), sample((2, 3, 2))])
+@primitive(
+    vjps=(_svd_vjp,),
+    samples=[sample((3, 2)), sample((2, 3)), sample((2, 2)), sample((2, 3, 2))],
+    invariants=lambda u, s, vh: (s, abs(u), abs(vh), u * s[..., None, :] @ vh),
+)
 def svd(xp: Any, x: Any) -> Any:
     """Singular values, descending, and vectors: ``x = u @ (s[..., None] * vh)``, without the vectors of 0 outside.
 
@@ -212,7 +220,11 @@ def _qr_vjp(g: Any, x: Any, y: Any, xp: Any) -> Any:
     return xp.concat((total, matmul(q, right)), axis=-1) if wide else total
 
 
-@primitive(vjps=(_qr_vjp,), samples=[sample((3, 2)), sample((2, 2)), sample((2, 3)), sample((2, 3, 2)), COMPLEX])
+@primitive(
+    vjps=(_qr_vjp,),
+    samples=[sample((3, 2)), sample((2, 2)), sample((2, 3)), sample((2, 3, 2)), COMPLEX],
+    invariants=lambda q, r: (abs(q), abs(r), q @ r),
+)
 def qr(xp: Any, x: Any) -> Any:
     """Orthonormal columns `q` and an upper triangle `r` with ``q @ r = x``; q has the smaller of m and n columns.
 

@@ -96,6 +96,14 @@ def _solve_jvp_x2(t: Any, x1: Any) -> Any:
     return solve(x1, t)
 
 
+def _of_one_batch(xp: Any, x1: Any, x2: Any) -> tuple[Any, Any]:
+    """Broadcast the leading axes of matrices, which CuPy's `solve` does not do by itself."""
+    ones = max(len(x1.shape), len(x2.shape)) - 2
+    batches = [(1,) * (ones - len(x.shape) + 2) + tuple(x.shape[:-2]) for x in (x1, x2)]
+    batch = tuple([n if m == 1 else m for m, n in zip(*batches, strict=True)])
+    return xp.broadcast_to(x1, (*batch, *x1.shape[-2:])), xp.broadcast_to(x2, (*batch, *x2.shape[-2:]))
+
+
 @primitive(
     vjps=(_solve_vjp_x1, _solve_vjp_x2),
     jvps=(_solve_jvp_x1, _solve_jvp_x2),
@@ -130,6 +138,8 @@ def solve(xp: Any, x1: Any, x2: Any) -> Any:
     array([1. , 0.5])
     """
     check_square("solve", x1)
+    if len(x2.shape) > 1 and x1.shape[:-2] != x2.shape[:-2]:
+        x1, x2 = _of_one_batch(xp, x1, x2)
     return run(xp, "solve", x1, x2)
 
 

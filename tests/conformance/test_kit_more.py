@@ -161,6 +161,31 @@ def test_a_reference_may_be_elsewhere_or_nowhere() -> None:
         elementwise_op(square, partials=(lambda x: 2 * x,), reference="numpy.square")
 
 
+def test_what_is_free_is_not_compared() -> None:
+    """Of several right results another library may return another; what is determined still has to agree."""
+
+    def direction(xp: Any, x: Any) -> Any:
+        return x / xp.sqrt(xp.sum(x * x))
+
+    def rule(g: Any, x: Any, y: Any) -> Any:
+        return (g - y * (g * y).sum()) / (x * y).sum()
+
+    def other(x: Any) -> Any:
+        return -x / np.sqrt((x * x).sum())
+
+    def checked(reference: Any, **options: Any) -> None:
+        check_op(primitive_op(direction, vjps=(rule,), reference=reference, **options))
+
+    checked(other, invariants=abs)
+    checked(other, invariants=lambda y: (abs(y), y[:, None] * y))
+    with pytest.raises(ConformanceError, match="against the reference"):
+        checked(other)
+    with pytest.raises(ConformanceError, match="against the reference"):
+        checked(lambda x: 1.001 * other(x), invariants=abs)
+    with pytest.raises(RegistrationError, match="a function of the outputs"):
+        checked(other, invariants="abs")
+
+
 def refuses_equal_numbers(error: type[Exception]) -> Any:
     def kernel(xp: Any, x: Any) -> Any:
         if x.size > 1 and bool((x == x.ravel()[0]).all()):
