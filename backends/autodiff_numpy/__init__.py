@@ -14,14 +14,12 @@ import numpy as np
 
 from autodiff.extend import ArgumentTypeError, Backend, hookimpl
 from autodiff_numpy import arithmetic, blocks
+from autodiff_numpy.heap import keep_freed
 from autodiff_numpy.kernels import ARRAY_KERNELS, ARRAY_RULES, COMPARING, SCALAR_KERNELS, SCALAR_RULES
 
 __all__ = ["NumpyBackend", "register_backends"]
 
-# glibc maps each block above 128 KiB anew, and returns the end of the heap to the system as soon as 128 KiB of it are
-# free: the pages of every array are then paid for again. It learns from the largest block that is given back, up to
-# 32 MiB: from then on, smaller ones are kept for the next that asks. The block is never touched, hence costs nothing.
-np.empty((32 << 20) - 8192, np.uint8)  # given back at once
+keep_freed()
 
 _KINDS = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}
 
