@@ -24,7 +24,7 @@ from autodiff.rule import FIRST, OUTPUT, SECOND, Plan, Rule, make_call, nothing,
 __all__ = ["LARGE", "may_reuse", "pull_large"]
 
 #: Beyond so many elements it takes less time to find out who else has an array than to make another one.
-LARGE = 4096
+LARGE = 32_768
 
 Writer = Callable[[Any, Any, Any], Any]
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
