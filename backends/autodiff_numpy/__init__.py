@@ -80,6 +80,9 @@ class NumpyBackend(Backend):
     def multiply(self, a: Any, b: Any, *, out: Any = None) -> Any:
         return arithmetic.multiply(a, b, out)
 
+    def add_product(self, total: Any, a: Any, b: Any) -> Any:
+        return arithmetic.add_product(total, a, b)
+
     def kernel_for(self, op: Any, array_type: type) -> Callable[..., Any] | None:
         if array_type in self.scalar_types:
             if op.id in COMPARING and issubclass(array_type, np.complexfloating):

@@ -14,8 +14,9 @@ from numpy import ndarray
 
 from autodiff_numpy import blocks
 from autodiff_numpy.blocks import by_elements, is_large
+from autodiff_numpy.loops import loop, usable
 
-__all__ = ["KERNELS", "add", "binary", "free", "multiply"]
+__all__ = ["KERNELS", "add", "add_product", "binary", "free", "multiply"]
 
 Function = Callable[..., Any]
 
@@ -76,6 +77,18 @@ def add(a: Any, b: Any, out: Any) -> Any:
 def multiply(a: Any, b: Any, out: Any) -> Any:
     """Return ``a * b``; `out` is None, or one of the two if nobody else refers to it."""
     return _apply(np.multiply, a, b, free(out, b if out is a else a))
+
+
+def add_product(total: Any, a: Any, b: Any) -> Any:
+    """Return ``total + a * b``, in the memory of `total`, which nobody else refers to; all have one shape and dtype."""
+    if is_large(total, a, b) and free(total, a) is total:
+        return by_elements(_add_product, a, b, out=total, once=usable())
+    return add(total, a * b, total)
+
+
+def _add_product(total: Any, a: Any, b: Any) -> None:
+    if not loop("add_product", total.size)(total, a, b):
+        np.add(total, a * b, total)
 
 
 #: Ops that are a ufunc of two arrays; where Python has an operator, that is called 40 ns faster.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache, wraps
+from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "in_blocks",
     "in_parts",
     "is_large",
+    "is_plain",
     "lanes",
     "rows",
     "threads",
@@ -42,6 +44,9 @@ BLOCK = 393_216
 #: The most bytes of each array in a block, where a function passes over its arrays several times.
 CACHED = 1 << 19
 
+#: The bytes of a cache line. NumPy's loops store whole vectors, and one that straddles two lines takes longer.
+_LINE = 64
+
 #: The least number of neighbouring lanes in a block.
 _WIDTH = 512
 
@@ -56,7 +61,7 @@ LONG = 128
 def tiny() -> Iterator[None]:
     """Let every array count as large, and cut it into blocks of a few elements."""
     names = globals()
-    made = {"LARGE": 1, "BLOCK": 4, "CACHED": 32, "_WIDTH": 2, "MANY": 2, "LONG": 1}
+    made = {"LARGE": 1, "BLOCK": 4, "CACHED": 32, "_LINE": 32, "_WIDTH": 2, "MANY": 2, "LONG": 1}
     before = {name: names[name] for name in made}
     names.update(made)
     try:
@@ -199,10 +204,15 @@ def _shared(count: int, drain: Callable[[], None]) -> list[_Share]:
 
 def is_large(*arrays: Any) -> bool:
     """Tell whether arrays may be cut: large, in C order, all float32 or all float64."""
-    first = arrays[0]
-    if first.size < max(LARGE, 1) or first.dtype.char not in "fd" or not first.dtype.isnative:
+    return arrays[0].size >= max(LARGE, 1) and is_plain(*arrays)
+
+
+def is_plain(*arrays: Any) -> bool:
+    """Tell whether arrays are in C order, and all float32 or all float64."""
+    dtype = arrays[0].dtype
+    if dtype.char not in "fd" or not dtype.isnative:
         return False
-    return all(type(a) is np.ndarray and a.dtype == first.dtype and a.flags.c_contiguous for a in arrays)
+    return all(type(a) is np.ndarray and a.dtype == dtype and a.flags.c_contiguous for a in arrays)
 
 
 def copied(x: Any) -> Any:
@@ -220,14 +230,22 @@ def by_elements(function: Callable[..., Any], *arrays: Any, out: Any = None, onc
     """Return an array that ``function(out, *parts)`` has filled block by block: `out`, or a new one.
 
     All arrays have one shape; an `out` that is not in C order is not used. A function that passes over memory but
-    `once` finds nothing in the cache, and is handed larger blocks.
+    `once` finds nothing in the cache, and is handed larger blocks, which begin with a cache line of the result.
     """
     if out is None or not out.flags.c_contiguous:
         out = np.empty(arrays[0].shape, arrays[0].dtype)
     flat = [a.reshape(-1) for a in (out, *arrays)]
-    most = BLOCK if once else CACHED // out.itemsize
-    in_blocks(lambda block: function(*[a[block] for a in flat]), rows(out.size, 1, most))
+    cuts = _lines(flat[0]) if once else rows(out.size, 1, CACHED // out.itemsize)
+    in_blocks(lambda block: function(*[a[block] for a in flat]), cuts)
     return out
+
+
+def _lines(x: Any) -> list[slice]:
+    """Cut an array of one axis where cache lines begin; what comes before the first is a block of its own."""
+    width = max(1, _LINE // x.itemsize)
+    before = min(x.size, -(x.__array_interface__["data"][0] // x.itemsize) % width)
+    begins = {0, before, *(before + part.start * width for part in rows((x.size - before) // width, width))}
+    return [slice(start, stop) for start, stop in pairwise([*sorted(begins - {x.size}), x.size])]
 
 
 def in_parts(function: Callable[..., Any]) -> Callable[..., Any]:

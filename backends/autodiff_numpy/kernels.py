@@ -11,7 +11,8 @@ from numpy import multiply, subtract
 
 from autodiff_numpy import activations, arithmetic, blocks, indexing, reductions, running
 from autodiff_numpy.arithmetic import free
-from autodiff_numpy.blocks import by_elements, is_large, vanishing
+from autodiff_numpy.blocks import by_elements, is_large, is_plain, vanishing
+from autodiff_numpy.loops import loop, pays, usable
 from autodiff_numpy.selection import keep
 
 __all__ = ["ARRAY_KERNELS", "ARRAY_RULES", "COMPARING", "SCALAR_KERNELS", "SCALAR_RULES"]
@@ -31,18 +32,31 @@ def _sigmoid(x: Any) -> Any:
 
 
 def _tanh_rule(g: Any, y: Any, out: Any = None) -> Any:
-    # g - g * y * y: three passes through one new array, and no Python number to convert.
     if g.size > blocks.LARGE and is_large(g, y):
-        return by_elements(_tanh_rule_into, g, y, out=free(out, y))
+        out = free(out, y)
+        return by_elements(_tanh_block_in_place if out is g else _tanh_block, g, y, out=out, once=usable())
+    if pays(g.size) and g.shape == y.shape and is_plain(g, y):
+        t = np.empty(g.shape, g.dtype)
+        loop("tanh_rule", g.size)(g.reshape(-1), y.reshape(-1), t.reshape(-1))
+        return t
+    # g - g * y * y: three passes through one new array, and no Python number to convert.
     t = multiply(g, y)
     multiply(t, y, t)
     return subtract(g, t, t)
 
 
-def _tanh_rule_into(out: Any, g: Any, y: Any) -> None:
-    t = multiply(g, y)
-    multiply(t, y, t)
-    subtract(g, t, out)
+def _tanh_block(out: Any, g: Any, y: Any) -> None:
+    if not loop("tanh_rule", g.size)(g, y, out):
+        multiply(g, y, out)
+        multiply(out, y, out)
+        subtract(g, out, out)
+
+
+def _tanh_block_in_place(out: Any, g: Any, y: Any) -> None:
+    if not loop("tanh_rule_in_place", g.size)(out, y):
+        t = multiply(g, y)
+        multiply(t, y, t)
+        subtract(g, t, out)
 
 
 def _where_x1_is_larger(g: Any, x1: Any, x2: Any) -> Any:

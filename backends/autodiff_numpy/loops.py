@@ -20,7 +20,7 @@ import numpy as np
 
 from autodiff_numpy import blocks
 
-__all__ = ["bounds", "loop", "without"]
+__all__ = ["bounds", "loop", "pays", "usable", "without"]
 
 Function = Callable[..., Any]
 
@@ -30,9 +30,18 @@ _FREE = {"reassoc", "contract", "nsz"}
 _PLAIN: dict[str, Function] = {}
 
 
+#: Loops whose results are those of NumPy's functions bit for bit: nothing is summed, each step is rounded.
+_EXACT: set[str] = set()
+
+
 def _row_loop(function: Function) -> Function:
     _PLAIN[function.__name__] = function
     return function
+
+
+def _exact_loop(function: Function) -> Function:
+    _EXACT.add(function.__name__)
+    return _row_loop(function)
 
 
 @cache
@@ -60,7 +69,8 @@ _LOST = (OSError, EOFError, pickle.UnpicklingError)
 
 @cache
 def _compiled(name: str) -> Function:
-    compiler = partial(_compiler(), nogil=True, error_model="numpy", fastmath=_FREE)
+    fastmath = _FREE if name not in _EXACT else False
+    compiler = partial(_compiler(), nogil=True, error_model="numpy", fastmath=fastmath)
     try:
         made: Function = compiler(cache=True)(_PLAIN[name])
     except RuntimeError:  # no folder that the cache could be written to
@@ -82,9 +92,17 @@ _switch = {"on": True}
 
 def loop(name: str, size: int) -> Function:
     """Return the loop of this name if it pays for a block of so many elements, else a function that returns False."""
-    if not _switch["on"] or size < blocks.LARGE // 4 or _compiler() is None:
-        return _refuse
-    return _compiled(name)
+    return _compiled(name) if pays(size) else _refuse
+
+
+def pays(size: int) -> bool:
+    """Tell whether there are loops, and so many elements that it takes less time to call one than NumPy's functions."""
+    return size >= blocks.LARGE // 16 and usable()
+
+
+def usable() -> bool:
+    """Tell whether there are loops."""
+    return _switch["on"] and _compiler() is not None
 
 
 def _refuse(*args: Any) -> bool:
@@ -111,6 +129,35 @@ def without() -> Iterator[None]:
 
 # Constants come as what the arrays are made of: Numba would widen what they meet to float64. `high` is the largest
 # finite number.
+
+
+# ---- elementwise ---------------------------------------------------------------------------------------------
+
+# These are for rules, which passes run with warnings off; hence they look for nothing unusual.
+
+
+@_exact_loop
+def tanh_rule(g: Any, y: Any, out: Any) -> bool:
+    """Fill `out`, which is neither of the others, with ``g - g * y * y``."""
+    for i in range(len(g)):
+        out[i] = g[i] - g[i] * y[i] * y[i]
+    return True
+
+
+@_exact_loop
+def tanh_rule_in_place(g: Any, y: Any) -> bool:
+    """Fill `g`: a loop over the same array twice is not vectorised."""
+    for i in range(len(g)):
+        g[i] = g[i] - g[i] * y[i] * y[i]
+    return True
+
+
+@_exact_loop
+def add_product(total: Any, a: Any, b: Any) -> bool:
+    """Add ``a * b`` to `total`."""
+    for i in range(len(total)):
+        total[i] += a[i] * b[i]
+    return True
 
 
 # ---- layer norm ----------------------------------------------------------------------------------------------

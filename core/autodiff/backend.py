@@ -151,6 +151,14 @@ class Backend(ABC):
         """
         return a * b
 
+    def add_product(self, total: Any, a: Any, b: Any) -> Any:
+        """Return ``total + a * b`` of three arrays of one shape and dtype, rounded as the two steps are.
+
+        The caller holds the only reference to `total`: unless that is a view of another array, the sum may be written
+        into it.
+        """
+        return self.add(total, self.multiply(a, b), alone=True)
+
     def kernel_for(self, op: Any, array_type: type) -> Callable[..., Any] | None:
         """Return this backend's own kernel of `op` for arrays of `array_type`, or None to use the generic one."""
         return None

@@ -64,16 +64,21 @@ def pull_large(
     """
     g: Any = holder.pop()
     writing = _writers(plan, node.type)
-    for i, pull in enumerate(pulls):
-        edge: Edge = edges[i]
+    # What is added to sums leaves the cotangent as it is, for the last product to be written into.
+    order = sorted(range(len(pulls)), key=lambda i: edges[i] not in summed)
+    for i in order:
+        pull, edge = pulls[i], edges[i]
         q: Any = g
         if pull is not same:
             q = None
             write = None if pull is nothing else writing[i]
-            # The last rule that reads the cotangent may write into it. Asked before the call, which refers to it too.
-            out = g if write is not None and i + 1 == len(pulls) and is_own([g]) else None
-            q = pull(g, saved) if write is None else write(g, saved, out)
-            out = None
+            if isinstance(write, _Product) and edge in summed and not mixed and edge.shape == g.shape:
+                cotangents[edge], q = write.added(cotangents[edge], g, saved)
+            else:
+                # The last rule that reads the cotangent may write into it. Asked before the call, which refers to it too.
+                out = g if write is not None and i == order[-1] and is_own([g]) else None
+                q = pull(g, saved) if write is None else write(g, saved, out)
+                out = None
         if q is None:
             continue
         if type(q) is not edge.type or q.dtype is not edge.dtype or q.shape != edge.shape:
@@ -101,7 +106,7 @@ def _make__writers(plan: Plan, array_type: type) -> list[Writer | None]:
             return [_into(rule, where, single) if rule.names_out else None for rule in own]
     if not op.multiplies:
         return [None] * len(plan.wrt)
-    return [_product(_partial(op.vjps[i], where, single)) for i in plan.wrt]
+    return [_Product(_partial(op.vjps[i], where, single)) for i in plan.wrt]
 
 
 def _into(rule: Rule, where: dict[Any, int], single: bool) -> Writer:
@@ -123,12 +128,25 @@ def _partial(rule: Rule, where: dict[Any, int], single: bool) -> Callable[[Any, 
     return make_call(rule, where, single) if number is None else lambda g, saved: number
 
 
-def _product(partial: Callable[[Any, Any], Any]) -> Writer:
-    def write(g: Any, saved: Any, out: Any) -> Any:
-        factor = partial(g, saved)
+class _Product:
+    """The product of a cotangent with the partial derivative that `partial` computes of what was saved."""
+
+    __slots__ = ("_partial",)
+
+    def __init__(self, partial: Callable[[Any, Any], Any]) -> None:
+        self._partial = partial
+
+    def __call__(self, g: Any, saved: Any, out: Any) -> Any:
+        factor = self._partial(g, saved)
         if type(factor) is type(g) and is_own([factor]):  # asked before a call, which refers to it too
             out = factor
         own: Any = registry.backend_of(type(g))
         return own.multiply(g, factor, out=out)
 
-    return write
+    def added(self, total: Any, g: Any, saved: Any) -> tuple[Any, Any]:
+        """Return ``total + product, None``, or ``total, product`` where the two are not alike; `total` is the pass's own."""
+        factor = self._partial(g, saved)
+        own: Any = registry.backend_of(type(g))
+        if all(type(x) is type(g) and x.shape == g.shape and x.dtype == g.dtype for x in (total, factor)):
+            return own.add_product(total, g, factor), None
+        return total, own.multiply(g, factor)

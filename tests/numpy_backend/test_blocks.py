@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -271,3 +273,35 @@ def test_rows_are_cut_into_equal_parts(count: int, width: int) -> None:
     elif count > 3:
         assert len(parts) % 2 == 0
         assert max(map(len, parts)) * width <= max(blocks.BLOCK, width)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 131_072, 131_073, 1_000_003])
+@pytest.mark.parametrize("small", [False, True])
+def test_blocks_begin_with_cache_lines(size: int, dtype: Any, small: bool) -> None:
+    """All but the first, wherever the array begins; each element is in one."""
+    size = 1 + size % 50 if small else size
+    whole = np.empty(size + 20, dtype)
+    with blocks.tiny() if small else nullcontext():
+        for start in range(20):
+            x = whole[start : start + size]
+            cuts = blocks._lines(x)
+            assert cuts[0].start == 0
+            assert cuts[-1].stop == size
+            assert all(a.stop == b.start < b.stop for a, b in pairwise(cuts))
+            assert all(x[cut].ctypes.data % blocks._LINE == 0 for cut in cuts[1:])
+            assert max(cut.stop - cut.start for cut in cuts) < blocks.BLOCK + 2 * blocks._LINE
+
+
+@pytest.mark.parametrize("start", range(4))
+@pytest.mark.parametrize("shape", [(400_001,), (3, 100_003), (0, 5)])
+def test_arithmetic_wherever_an_array_begins(shape: tuple[int, ...], start: int) -> None:
+    """Of arrays that begin at different places of their cache lines, and one that does not begin with an element."""
+    size = int(np.prod(shape))
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal(size + 4)[start : start + size].reshape(shape)
+    b = rng.standard_normal(size + 9)[9 - start :][:size].reshape(shape)
+    c = np.frombuffer(b"\0" * (start + 1) + b.tobytes(), np.uint8)[start + 1 :].view(np.float64).reshape(shape)
+    for op, ufunc in ((ops.add, np.add), (ops.multiply, np.multiply), (ops.maximum, np.maximum)):
+        assert np.array_equal(op(a, b), ufunc(a, b))
+        assert np.array_equal(op(a, c), ufunc(a, b))

@@ -283,6 +283,20 @@ def test_a_sum_of_large_arrays_is_written_into_the_first() -> None:
     assert np.array_equal(arithmetic.multiply(y[0], x, y[0]), y[0] * x)
 
 
+def test_a_product_is_added_to_a_sum_in_its_memory() -> None:
+    """Bit for bit as in two steps, large and small; to a view, or to what cannot be written to, in other memory."""
+    for shape in ((500, 400), (5, 4)):
+        total, a, b = np.random.default_rng(0).standard_normal((3, *shape))
+        expected, frozen = total + a * b, total.copy()
+        frozen.flags.writeable = False
+        for other in (total, frozen):
+            assert np.array_equal(arithmetic.add_product(other, a, b), expected)
+        own = total.copy()
+        assert arithmetic.add_product(own, a, b) is own
+        assert np.array_equal(own, expected)
+        assert not np.array_equal(total, expected), "it is a view"
+
+
 @pytest.mark.parametrize("shape", [(3, 4), (1, 700, 300), (700, 300)])
 @pytest.mark.parametrize("axis", [0, 1, None])
 def test_gradients_of_sums_are_in_order(shape: tuple[int, ...], axis: Any) -> None:

@@ -33,6 +33,9 @@ _CALLS: dict[str, tuple[Callable[..., Any], int, str]] = {
     "prod": (lambda x: ops.prod(x, axis=1), 0, "product product_rule"),
     "cumulative_sum": (lambda x: ops.cumulative_sum(x, axis=1), 0, "running_sum"),
     "cumulative_prod": (lambda x: ops.cumulative_prod(x, axis=1), 0, "running_product running_product_rule"),
+    "tanh": (ops.tanh, 0, "tanh_rule"),
+    "tanh_in_place": (lambda x: ops.tanh(x) * np.float32(2), 0, "tanh_rule_in_place"),
+    "cube": (lambda x: x * x * x, 0, "add_product"),
     "take_along_axis": (lambda x: ops.take_along_axis(x, _PLACES, axis=1), 0, "add_at take"),
 }
 _SPECIAL = {"plain": None, "zero": 0.0, "infinite": np.inf, "less": -np.inf, "nan": np.nan, "huge": 3e38, "tiny": 1e-44}
@@ -124,6 +127,23 @@ def test_loops_agree_with_numpy(name: str, special: str, dtype: Any) -> None:
         assert np.array_equal(actual[~finite], expected[~finite], equal_nan=True)
         scale = np.abs(expected[finite]).max(initial=0)
         np.testing.assert_allclose(actual[finite], expected[finite], rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.usefixtures("_numba")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("special", _SPECIAL)
+@pytest.mark.parametrize("name", ["tanh", "tanh_in_place", "cube"])
+@pytest.mark.parametrize("rows", [_ROWS, 50])
+def test_elementwise_loops_agree_bit_for_bit(name: str, special: str, dtype: Any, rows: int) -> None:
+    """Each step is rounded as NumPy rounds it, signs of zeros included, in large arrays and in smaller ones."""
+    results = []
+    for block in (loops.without(), nullcontext()):
+        with block, np.errstate(all="ignore"):
+            results.append(_run(name, [a[:rows] for a in _arrays(name, dtype, _SPECIAL[special])]))
+
+    for expected, actual in zip(*results, strict=True):
+        assert np.array_equal(actual, expected, equal_nan=True)
+        assert np.array_equal(np.signbit(actual), np.signbit(expected))
 
 
 @pytest.mark.usefixtures("_numba")
