@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import ArgumentError, primitive, sample
+from autodiff.extend import ArgumentError, Array, Sample, primitive, sample
 from autodiff_activations.reals import conj
 from autodiff_activations.smooth import sigmoid
 
-_AXES = [sample((2, 3)), sample((2, 3), axis=0), sample((2, 3, 2), axis=-2), sample((2, 3), axis=(0, 1))]
+_AXES = [
+    sample((2, 3)),
+    sample((2, 3), axis=0),
+    sample((2, 3, 2), axis=-2),
+    sample((2, 3), axis=(0, 1)),
+    Sample((Array((2, 3), kind="complex"),)),
+]
 
 
 def _softmax_vjp(g: Any, y: Any, axis: Any, xp: Any) -> Any:

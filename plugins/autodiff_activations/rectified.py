@@ -119,7 +119,7 @@ def prelu(xp: Any, x: Any, weight: Any) -> Any:
     jvps=(lambda t, y, alpha, xp: xp.where(y > 0, t, (y + alpha) * t),),
     c="x > 0 ? x : alpha * expm1(x)",
     c_partials=("y > 0 ? 1 : y + alpha",),
-    samples=[*_on_both_sides(), *_on_both_sides(alpha=0.5)],
+    samples=[*_on_both_sides(), *_on_both_sides(alpha=0.5), *_on_both_sides(alpha=2.0)],
 )
 def elu(xp: Any, x: Any, *, alpha: float = 1.0) -> Any:
     """Exponential linear unit: `x` above 0, ``alpha * (exp(x) - 1)`` below; the derivative at 0 is `alpha`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from autodiff.extend import ArgumentError, elementwise, unary
+from autodiff.extend import ArgumentError, Array, Sample, elementwise, unary
 from autodiff_activations.reals import real
 from autodiff_ops.elementwise.special import FEW, SINGLE, erf, in_blocks, tanh_of
 from autodiff_ops.shapes import is_half
@@ -107,7 +107,8 @@ def silu(xp: Any, x: Any) -> Any:
 def _mish_partial(x: Any, xp: Any) -> Any:
     x = real("mish", x, xp)
     t = xp.tanh(softplus(x))
-    return t + x * (1 - t * t) * sigmoid(x)
+    # From 40 on 1 - t * t is 0 in every precision, which no infinite x may make NaN of.
+    return t + xp.minimum(x, 40) * (1 - t * t) * sigmoid(x)
 
 
 _MISH_TANH = "tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))"
@@ -116,7 +117,7 @@ _MISH_TANH = "tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))"
 @elementwise(
     partials=(_mish_partial,),
     c=f"x * {_MISH_TANH}",
-    c_partials=(f"{_MISH_TANH} + x * (1 - {_MISH_TANH} * {_MISH_TANH}) / (1 + exp(-x))",),
+    c_partials=(f"{_MISH_TANH} + (x > 40 ? (T)40 : x) * (1 - {_MISH_TANH} * {_MISH_TANH}) / (1 + exp(-x))",),
     samples=_WIDE,
 )
 def mish(xp: Any, x: Any) -> Any:
@@ -143,16 +144,28 @@ _SLOPE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
 def _gelu_partial(x: Any, approximate: str, xp: Any) -> Any:
-    if is_half(x, xp):
-        return xp.astype(_gelu_partial(xp.astype(x, xp.float32), approximate, xp), x.dtype)
+    wide = xp.astype(x, xp.float32) if is_half(x, xp) else x
+    z = wide * wide
     if approximate == "none":
-        return 0.5 + 0.5 * erf(_ROOT_HALF * x) + x * (_DENSITY * xp.exp(-0.5 * (x * x)))
-    z = x * x
-    t = xp.tanh(_SLOPE * x * (1 + _CUBIC * z))
-    return 0.5 * (1 + t) + (0.5 * _SLOPE) * x * (1 - t * t) * (1 + (3 * _CUBIC) * z)
+        slope = 0.5 + 0.5 * erf(_ROOT_HALF * wide) + wide * (_DENSITY * xp.exp(-0.5 * z))
+    else:
+        t = xp.tanh(_SLOPE * wide * (1 + _CUBIC * z))
+        slope = 0.5 * (1 + t) + (0.5 * _SLOPE) * wide * (1 - t * t) * (1 + (3 * _CUBIC) * z)
+    return xp.astype(slope, x.dtype) if wide is not x else slope
 
 
-@elementwise(partials=(_gelu_partial,), samples=[*_WIDE, *unary(-4.0, 4.0, approximate="tanh")])
+_FAR = ((-400.0, -300.0), (300.0, 400.0))
+
+
+@elementwise(
+    partials=(_gelu_partial,),
+    samples=[
+        *_WIDE,
+        *unary(-4.0, 4.0, approximate="tanh"),
+        # Their squares are infinite in half precision.
+        *(Sample((Array((3,), *far),), {"approximate": how}) for far in _FAR for how in ("none", "tanh")),
+    ],
+)
 def gelu(xp: Any, x: Any, *, approximate: str = "none") -> Any:
     """Gaussian error linear unit, ``x * P(X <= x)`` with X normally distributed.
 

@@ -74,8 +74,6 @@ def cumulative_prod_vjp(g: Any, x: Any, y: Any, axis: Any, include_initial: bool
     def later(z: Any, steps: int) -> Any:
         return xp.concat((part(z, steps), xp.zeros_like(part(z, 0, steps))), axis=axis)
 
-    if size == 0:
-        return xp.zeros_like(x)
     if include_initial:
         g, before = part(g, 1), part(y, 0, -1)
     else:

@@ -111,7 +111,14 @@ def _rfft_vjp(g: Any, x_shape: Any, n: int | None, axis: int, norm: str, xp: Any
 
 @linear(
     transpose=_rfft_vjp,
-    samples=[sample((5,)), sample((4,)), sample((2, 3), axis=0, norm="ortho"), sample((4,), n=6), sample((4,), n=3)],
+    samples=[
+        sample((5,)),
+        sample((4,)),
+        sample((2, 3), axis=0, norm="ortho"),
+        sample((2, 3, 2), axis=1),
+        sample((4,), n=6),
+        sample((4,), n=3),
+    ],
 )
 def rfft(xp: Any, x: Any, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Any:
     """The first ``n // 2 + 1`` elements of `fft` of real numbers, which the others mirror; the same parameters.
@@ -137,6 +144,7 @@ def _irfft_vjp(g: Any, x_shape: Any, axis: int, norm: str, xp: Any) -> Any:
     samples=[
         Sample((_COMPLEX,)),
         Sample((Array((3, 2), kind="complex"),), {"axis": 0, "norm": "ortho"}),
+        Sample((Array((2, 3, 2), kind="complex"),), {"axis": 1}),
         Sample((_COMPLEX,), {"n": 5}),
         Sample((_COMPLEX,), {"n": 4, "norm": "forward"}),
         Sample((Array((3,), kind="complex"),), {"n": 8}),

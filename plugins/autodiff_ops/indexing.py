@@ -412,6 +412,7 @@ _ALONG = [
     Sample((Array((2, 3)), Array((2, 4), -3, 3, "int"))),
     Sample((Array((3, 2)), Array((2, 2), 0, 3, "int")), {"axis": 0}),
     Sample((Array((3, 3)), Array((3, 3), 0, 3, "int")), {"axis": 0}),  # as many along one axis as along the other
+    Sample((Array((3, 3)), Array((3, 3), 0, 3, "int")), {"axis": -2}),
     Sample((Array((2, 3, 2)), Array((1, 2, 1), 0, 3, "int")), {"axis": 1}),
     Sample((Array((3,), kind="complex"), Array((4,), 0, 3, "int"))),
 ]

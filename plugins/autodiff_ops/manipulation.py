@@ -131,17 +131,42 @@ def _bounds(size: int, sections: Any) -> list[tuple[int, int]]:
 
 def _split_vjp(g: Any, x_shape: Any, x_dtype: Any, sections: Any, axis: int, xp: Any) -> Any:
     axis %= len(x_shape)
-    parts = []
-    for part, (start, stop) in zip(g, _bounds(x_shape[axis], sections), strict=True):
-        shape = (*x_shape[:axis], max(stop - start, 0), *x_shape[axis + 1 :])
-        parts.append(xp.zeros(shape, dtype=x_dtype) if part is None else part)
-    return xp.concat(parts, axis=axis)
+    size = x_shape[axis]
+    bounds = _bounds(size, sections)
+
+    def zeros(count: int) -> Any:
+        return xp.zeros((*x_shape[:axis], count, *x_shape[axis + 1 :]), dtype=x_dtype)
+
+    parts = [zeros(max(end - start, 0)) if p is None else p for p, (start, end) in zip(g, bounds, strict=True)]
+    if all(start <= end for start, end in bounds):
+        return xp.concat(parts, axis=axis)
+    whole = zeros(size)  # what lies between positions that descend is in several parts
+    for part, (start, end) in zip(parts, bounds, strict=True):
+        if start < end:
+            whole = whole + xp.concat((zeros(start), part, zeros(size - end)), axis=axis)
+    return whole
+
+
+def _numpy_split(x: Any, sections: Any, axis: int = 0) -> Any:
+    import numpy as np
+
+    return np.split(x, sections, axis)
 
 
 @primitive(
     vjps=(_split_vjp,),
-    samples=[sample((6,), sections=3), sample((2, 5), sections=(1, 3), axis=-1), sample((3, 2), sections=(1,), axis=0)],
+    samples=[
+        sample((6,), sections=3),
+        sample((3,), sections=1),
+        sample((2, 5), sections=(1, 3), axis=-1),
+        sample((3, 2), sections=(1,), axis=0),
+        sample((4,), sections=(1, 1)),
+        sample((4,), sections=(-1,)),
+        sample((3,), sections=(2, 5)),
+        sample((5,), sections=(3, 1)),
+    ],
     batching=("axis",),
+    reference=_numpy_split,  # the kernel and its rule find the places alike: another opinion is needed
 )
 def split(xp: Any, x: Any, *, sections: Any, axis: int = 0) -> Any:
     """Cut along `axis` into equal parts, or, for a tuple, before each of the given positions.

@@ -175,7 +175,13 @@ def _prod_jvp(t: Any, x: Any, axis: Any, keepdims: bool, xp: Any) -> Any:
 @primitive(
     vjps=(prod_vjp,),
     jvps=(_prod_jvp,),
-    samples=[*_AXES, *_EMPTY, sample((1,)), Sample((Array((2, 3), kind="complex"),), {"axis": 1})],
+    samples=[
+        *_AXES,
+        *_EMPTY,
+        sample((1,)),
+        sample((2, 5), axis=1),
+        Sample((Array((2, 3), kind="complex"),), {"axis": 1}),
+    ],
     method=True,
     batching=("axis",),
 )
@@ -293,7 +299,7 @@ def _logsumexp_jvp(t: Any, x: Any, y: Any, axis: Any, keepdims: bool, xp: Any) -
 @primitive(
     vjps=(logsumexp_vjp,),
     jvps=(_logsumexp_jvp,),
-    samples=_AXES,
+    samples=[*_AXES, Sample((Array((2, 3), -1.0, 1.0, "complex"),), {"axis": 1})],
     method=True,
     batching=("axis",),
     reference="scipy.special:logsumexp",

@@ -13,6 +13,7 @@ _SAMPLES = [
     Sample((Array((2, 3), distinct=True),), {"axis": 0}),
     Sample((Array((2, 3, 2), distinct=True),), {"axis": 1, "descending": True}),
     Sample((Array((4,), distinct=True),), {"stable": False}),
+    Sample((Array((2, 6), -9.0, 9.0, distinct=True),)),
     sample((0, 3), axis=0),
     sample((3, 0)),
 ]

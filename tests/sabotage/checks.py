@@ -12,6 +12,7 @@ from autodiff.registry import registry
 from autodiff.testing import ConformanceError, check_op
 from autodiff.testing.report import mismatch
 from autodiff.testing.tolerances import rounding
+from autodiff_numpy import loops
 from sabotage.equivalence import INPUTS, outcomes
 
 __all__ = ["SURVIVED", "before", "check_ops", "check_rule", "compare", "differing"]
@@ -24,6 +25,8 @@ _DOUBLE = ("float64", "complex128")
 FIRST: list[dict[str, Any]] = [{"dtypes": ("float64",), "order": 1}]
 #: What the tests run of every op.
 REST: list[dict[str, Any]] = [{}, {"seed": 1, "dtypes": _DOUBLE}]
+#: What runs where there is no Numba.
+PLAIN: list[dict[str, Any]] = [{"dtypes": ("float64", "float32", "complex128"), "order": 1}]
 Outcomes = dict[int, Any]
 
 
@@ -43,6 +46,9 @@ def check_rule(mutant: Any, expected: Outcomes) -> tuple[str, str]:
     if compared[0] == "equivalent":
         return compared
     outcome = check_ops(mutant.ops, REST)
+    if outcome == SURVIVED:
+        with loops.without():
+            outcome = check_ops(mutant.ops, PLAIN)
     return compared if outcome == SURVIVED else outcome
 
 

@@ -186,7 +186,8 @@ def check_recorded_memory(case: Case) -> None:
 
 
 def _check_memory(case: Case, *, record: bool) -> None:
-    if not case.differentiable or is_narrow(case.dtype):
+    # Rules of a backend may go another way in half precision.
+    if not case.differentiable or (is_narrow(case.dtype) and (record or not case.has_backend_rules)):
         return
     before = case.run(record=record)
     for how in _after_others(case, lambda other, arrays: other.run(other.raw(arrays), record=record)):
@@ -220,14 +221,17 @@ def _after_others(case: Case, call: Callable[[Case, list[Any]], object]) -> Iter
         if written in attributes or len(attributes) > _OTHERS:
             continue
         attributes.add(written)
-        dtypes = dtypes_of(sample)
-        try:
-            other = replace(case, sample=sample, dtype=case.dtype if case.dtype in dtypes else dtypes[0])
-            call(other, other.arrays)
-        except Exception:
-            # Whatever the op raises there: the tests of that sample report it, or expect it (`Unsupported`).
-            continue
-        yield f"after a call with {written}"
+        # On inputs of the same shapes if the attributes go with them: a memory may know its calls by shapes alone.
+        for attempt in (case.sample._replace(attrs=sample.attrs), sample):
+            dtypes = dtypes_of(attempt)
+            try:
+                other = replace(case, sample=attempt, dtype=case.dtype if case.dtype in dtypes else dtypes[0])
+                call(other, other.arrays)
+            except Exception:
+                # Whatever the op raises there: the tests of that sample report it, or expect it (`Unsupported`).
+                continue
+            yield f"after a call with {written}"
+            break
 
 
 def check_same_input(case: Case) -> None:

@@ -24,13 +24,19 @@ _CHECKS = (
 
 
 def check_large(case: Case) -> None:
-    """Repeat the comparisons where the backend takes small arrays for large ones, if it has something for these."""
+    """Repeat the comparisons where the backend takes small arrays for large ones, if it has something for these.
+
+    What is the same for a kernel, a rule and their references there, a helper of all of them, is compared with what the
+    backend does with arrays as small as they are.
+    """
     if type(case.backend).testing is Backend.testing or not _has_its_own(case):
         return
+    small = case.run()
     case.report.facts["arrays"] = f"treated as large ones are (the backend's {type(case.backend).__name__}.testing())"
     with case.backend.testing():
         for check in _CHECKS:
             check(case)
+        values.compare_runs(case, "of arrays treated as large ones", case.run(), small)
     del case.report.facts["arrays"]
 
 

@@ -130,6 +130,8 @@ def _pow_partial_x2(x1: Any, x2: Any, y: Any, xp: Any) -> Any:
         Sample((Array((3,), *_POSITIVE), 0.5)),
         Sample((2.0, Array((3,)))),
         Sample((Array((3,), 0.5, 1.0, "complex"), Array((3,), 0.5, 1.0, "complex"))),
+        Sample((Array((3,), 0.5, 1.0, "complex"), Array((3,), 0.5, 2.0))),
+        Sample((Array((3,), 0.5, 2.0), Array((3,), 0.5, 1.0, "complex"))),
     ],
 )
 def pow(x1: Any, x2: Any) -> Any:  # the array API's name
