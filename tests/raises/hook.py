@@ -21,7 +21,7 @@ __all__ = ["PACKAGES", "ROOT", "VARIABLE", "install", "sites"]
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("core/autodiff", "plugins", "backends")
 #: The environment variable with the file that places are written to.
-VARIABLE = "AUTODIFF_RAISES"
+VARIABLE = "RAISES_NOTES"
 _CALL = "__raise_is_reached__"
 
 

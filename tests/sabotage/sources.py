@@ -50,7 +50,10 @@ class Source:
         return key if key in self.functions else None
 
     def plant(self, key: Key, fault: Fault) -> int:
-        """Swap the function with the fault in, for good; return how many function objects changed."""
+        """Swap the function with the fault in, for good; return how many function objects changed.
+
+        Of a function that others make, and that none has made yet, these are the ones that count.
+        """
         before = self._unchanged
         mend = fault.plant()
         try:
@@ -62,12 +65,13 @@ class Source:
                 after = self._compiled()
         finally:
             mend()
+        alive = functions()[self.path]
         changed = 0
         for its in (key, *self.around[key]):
-            for function in functions()[self.path].get(its, ()):
+            for function in alive.get(its, ()):
                 function.__code__ = after[its]
                 function.__globals__.update(RUNTIME)
-                changed += its == key
+                changed += its == key or not alive.get(key)
         for op in registry.load().ops.values():
             op.forget_kernels()  # plans may have looked into the function that it was
         return changed

@@ -4,5 +4,5 @@ import os
 import runpy
 from pathlib import Path
 
-if os.environ.get("AUTODIFF_RAISES"):
-    runpy.run_path(str(Path(__file__).parents[1] / "hook.py"))["install"](os.environ["AUTODIFF_RAISES"])
+if os.environ.get("RAISES_NOTES"):
+    runpy.run_path(str(Path(__file__).parents[1] / "hook.py"))["install"](os.environ["RAISES_NOTES"])
