@@ -264,3 +264,19 @@ def test_a_pass_that_another_one_interrupts_while_it_looks_for_nodes() -> None:
     assert plain == 4 * 3**3 + 3 * 3**2 + 2 * 3
     assert gradients(_Meanwhile([inner._edge, outer._edge])) == plain
     assert len(schedule(_Meanwhile([inner._edge, outer._edge]))) > len(schedule([inner._edge, outer._edge]))
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide"), [("float32", "float64"), ("float64", "complex128"), ("float32", "complex128")]
+)
+def test_recorded_gradients_have_the_dtype_of_their_input(narrow: str, wide: str) -> None:
+    """What a rule returns in another dtype is projected in a recorded pass as in a plain one, and so are its gradients."""
+    numbers = np.array([0.5, 2.0])
+    x, y = Value(numbers, dtype=narrow), Value(numbers * 3, dtype=wide)
+    (x * x * y).real.astype("float64").sum().backward(create_graph=True)
+    grad = x.grad
+    assert type(grad) is Value
+    assert (str(grad.dtype), grad.data.tolist()) == (narrow, (6 * numbers**2).tolist())
+    x.zero_grad()
+    grad.sum().backward()
+    assert (str(x.grad.dtype), x.grad.tolist()) == (narrow, (6 * numbers).tolist())
