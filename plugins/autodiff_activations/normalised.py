@@ -7,6 +7,7 @@ from typing import Any
 from autodiff.extend import ArgumentError, Array, Sample, primitive, sample
 from autodiff_activations.reals import conj
 from autodiff_activations.smooth import sigmoid
+from autodiff_ops.shapes import sizes
 
 _AXES = [
     sample((2, 3)),
@@ -42,7 +43,7 @@ def softmax(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     """
     if 0 in x.shape:
         return xp.zeros_like(x)
-    e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+    e = xp.exp(x - xp.max(sizes(x, xp), axis=axis, keepdims=True))
     return e / xp.sum(e, axis=axis, keepdims=True)
 
 
@@ -68,7 +69,7 @@ def log_softmax(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     """
     if 0 in x.shape:
         return xp.zeros_like(x)
-    shifted = x - xp.max(x, axis=axis, keepdims=True)
+    shifted = x - xp.max(sizes(x, xp), axis=axis, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
@@ -96,7 +97,7 @@ def softmin(xp: Any, x: Any, *, axis: Any = -1) -> Any:
     >>> autodiff.ops.softmin(np.array([1000.0, 1000.0]))
     array([0.5, 0.5])
     """
-    e = xp.exp(xp.min(x, axis=axis, keepdims=True) - x)
+    e = xp.exp(xp.min(sizes(x, xp), axis=axis, keepdims=True) - x)
     return e / xp.sum(e, axis=axis, keepdims=True)
 
 

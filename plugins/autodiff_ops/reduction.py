@@ -7,7 +7,7 @@ from typing import Any
 from autodiff.extend import Array, Sample, linear, primitive, sample
 from autodiff_ops.cumulative import cumulative_prod
 from autodiff_ops.manipulation import flip
-from autodiff_ops.shapes import conj, is_half, normal_axes, size_of
+from autodiff_ops.shapes import conj, is_half, normal_axes, size_of, sizes
 
 _AXES = [
     sample((2, 3), axis=None),
@@ -326,7 +326,7 @@ def logsumexp(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> A
     if 0 in x.shape:  # there may be no maximum: the logarithm of an empty sum is -inf
         empty = xp.sum(x, axis=axis, keepdims=keepdims)
         return xp.full_like(empty, -xp.inf)
-    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.max(sizes(x, xp), axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     total = xp.sum(xp.exp(x - top), axis=axis, keepdims=True)
     y = top + xp.log(xp.where(total == 0, 1.0, total))

@@ -17,6 +17,7 @@ __all__ = [
     "possible",
     "require_real",
     "size_of",
+    "sizes",
 ]
 
 
@@ -67,6 +68,11 @@ def require_real(name: str, dtype: Any, xp: Any) -> None:
     """Refuse complex numbers where a kernel would take them, and make something else of them."""
     if xp.isdtype(dtype, "complex floating"):
         raise ArgumentTypeError(f"{name} is for real numbers; it was given dtype {dtype}")
+
+
+def sizes(x: Any, xp: Any) -> Any:
+    """Return what says how large the exponentials of `x` are: complex numbers have no order, their real parts have."""
+    return xp.real(x) if xp.isdtype(x.dtype, "complex floating") else x
 
 
 def conj(x: Any, xp: Any) -> Any:

@@ -160,6 +160,7 @@ def _norm_jvp(t: Any, x: Any, y: Any, axis: Any, keepdims: bool, ord: float, xp:
     samples=[
         *_AXES,
         *(sample((2, 3), axis=1, ord=p) for p in (0, 1, 3, 1.5)),
+        *(sample((2, 3), axis=1, ord=p, keepdims=True) for p in (1, 3)),
         sample(Array((2, 3), 0.5, 2.0), axis=0, ord=-1),
         sample(Array((2, 3), 0.5, 2.0, distinct=True), axis=1, ord=math.inf),
         sample(Array((2, 3), 0.5, 2.0, distinct=True), ord=-math.inf, keepdims=True),

@@ -1,4 +1,4 @@
-"""Errors that nothing else provokes: each is raised once, and says what was given."""
+"""Errors that no other test provokes: each is raised once, and says what was given."""
 
 from __future__ import annotations
 
