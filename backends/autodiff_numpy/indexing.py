@@ -1,7 +1,8 @@
 """Reading, writing and adding by index with NumPy: faster than the generic kernels, and in a fixed order.
 
 `numpy.add.at` is fast for one array of indices into one dimension alone, and several times slower otherwise:
-`scatter_add` brings every index into that form, and only assigns what comes first at its place.
+`scatter_add` brings every index into that form, and only assigns what comes first at its place; a loop that Numba
+compiles needs neither.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from math import prod
 from typing import Any
 
 import numpy as np
+
+from autodiff_numpy.blocks import is_plain
+from autodiff_numpy.loops import bounds, loop, pays
 
 __all__ = ["last_write", "scatter_add", "setitem"]
 
@@ -73,13 +77,14 @@ def scatter_add(x: Any, *, shape: Any, index: Any) -> Any:
     # Half precision would count to 2048 only.
     total = np.zeros((count, row), np.float32 if x.dtype == np.float16 else x.dtype)
     if row >= _ROW:
+        if pays(rows.size) and is_plain(rows):
+            seen, high = np.zeros(count, np.bool_), bounds(rows.dtype)[1]
+            if loop("add_rows", rows.size)(rows, places, seen, high, total):
+                return total.reshape(shape)
         first = _first(places, count)
-        if first.all():
-            total[places] = rows
-            places, rows = places[:0], rows[:0]
-        else:
-            total[places[first]] = rows[first]
-            places, rows = places[~first], rows[~first]
+        once, again = np.flatnonzero(first), np.flatnonzero(~first)
+        total[places[once]] = rows.take(once, axis=0)
+        places, rows = places[again], rows.take(again, axis=0)
     if row >= _LONG_ROW:
         for place, values in zip(places.tolist(), rows, strict=True):
             sums = total[place]

@@ -393,3 +393,21 @@ def add_at(g: Any, places: Any, high: Any, dx: Any) -> bool:
             dx[i, k] += g[i, j]
             well &= abs(g[i, j]) <= high
     return well
+
+
+@_exact_loop
+def add_rows(x: Any, places: Any, seen: Any, high: Any, y: Any) -> bool:
+    """Add each row to the row of `y` that is its place, or write it there if that has not been `seen`."""
+    well = True
+    for i in range(x.shape[0]):
+        k = places[i]
+        if not seen[k]:
+            seen[k] = True
+            for j in range(x.shape[1]):
+                y[k, j] = x[i, j]
+            continue
+        for j in range(x.shape[1]):
+            t = y[k, j] + x[i, j]
+            y[k, j] = t
+            well &= abs(t) <= high
+    return well

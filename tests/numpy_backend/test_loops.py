@@ -36,9 +36,23 @@ _CALLS: dict[str, tuple[Callable[..., Any], int, str]] = {
     "tanh": (ops.tanh, 0, "tanh_rule"),
     "tanh_in_place": (lambda x: ops.tanh(x) * np.float32(2), 0, "tanh_rule_in_place"),
     "cube": (lambda x: x * x * x, 0, "add_product"),
+    "scatter_add": (
+        lambda x: ops.scatter_add(x, shape=(90, _WIDTH), index=(_LABELS[: x.shape[0]] % 90,)),
+        0,
+        "add_rows",
+    ),
     "take_along_axis": (lambda x: ops.take_along_axis(x, _PLACES, axis=1), 0, "add_at take"),
 }
-_SPECIAL = {"plain": None, "zero": 0.0, "infinite": np.inf, "less": -np.inf, "nan": np.nan, "huge": 3e38, "tiny": 1e-44}
+_SPECIAL = {
+    "plain": None,
+    "zero": 0.0,
+    "minus": -0.0,
+    "infinite": np.inf,
+    "less": -np.inf,
+    "nan": np.nan,
+    "huge": 3e38,
+    "tiny": 1e-44,
+}
 
 
 def _arrays(name: str, dtype: Any, special: Any = None) -> list[Any]:
@@ -132,7 +146,7 @@ def test_loops_agree_with_numpy(name: str, special: str, dtype: Any) -> None:
 @pytest.mark.usefixtures("_numba")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("special", _SPECIAL)
-@pytest.mark.parametrize("name", ["tanh", "tanh_in_place", "cube"])
+@pytest.mark.parametrize("name", ["tanh", "tanh_in_place", "cube", "scatter_add"])
 @pytest.mark.parametrize("rows", [_ROWS, 50])
 def test_elementwise_loops_agree_bit_for_bit(name: str, special: str, dtype: Any, rows: int) -> None:
     """Each step is rounded as NumPy rounds it, signs of zeros included, in large arrays and in smaller ones."""
@@ -165,6 +179,24 @@ def test_numpys_error_state_is_obeyed(name: str, special: str) -> None:
         expected = outcome()
 
     assert outcome() == expected
+
+
+@pytest.mark.usefixtures("_numba")
+@pytest.mark.parametrize(("numbers", "what"), [((np.inf, -np.inf), "invalid"), ((3e38, 3e38), "over")])
+def test_sums_of_rows_that_meet_raise_as_numpys_do(numbers: tuple[float, float], what: str) -> None:
+    """Two rows at one place have a sum that is infinite, or none."""
+    x = np.ones((100, 300), np.float32)
+    x[[3, 70], 5] = numbers
+    places = np.arange(100) % 67
+    with np.errstate(all="ignore"):
+        quiet = ops.scatter_add(x, shape=(67, 300), index=(places,))
+        expected = x[3, 5] + x[70, 5]
+
+    assert np.array_equal(quiet[3, 5], expected, equal_nan=True)
+    assert quiet[3, 6] == 2
+    assert np.array_equal(np.delete(quiet, 5, axis=1).sum(axis=1), np.bincount(places) * 299.0)
+    with np.errstate(**{what: "raise"}), pytest.raises(FloatingPointError):
+        ops.scatter_add(x, shape=(67, 300), index=(places,))
 
 
 @pytest.mark.usefixtures("_numba")
