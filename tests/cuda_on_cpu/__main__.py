@@ -4,7 +4,7 @@
 
 It builds the stand-ins if need be, runs the tests in one process for each core, and has the real NVRTC compile
 every kernel that they used: for an H100, or with ``--full`` for all architectures, after the slow tests, in both
-orders of threads. That takes hours and writes `docs/cuda-on-cpu.md`, anew after each part. Broken off, it goes on where
+orders of threads. That takes long and writes `docs/cuda-on-cpu.md`, anew after each part. Broken off, it goes on where
 it was when it is started again at the same commit.
 """
 

@@ -167,12 +167,13 @@ def _replace_compiler() -> None:
 
 
 def _dump(folder: Path, kernel: dict[str, Any]) -> None:
-    text = json.dumps(kernel)
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    # Named by all but where the headers are, so that NVRTC's verdict is known again in another environment.
+    named = {**kernel, "options": [o for o in kernel["options"] if not o.startswith("-I")]}
+    path = folder / f"{hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]}.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         made = path.with_suffix(f".{os.getpid()}")
-        made.write_text(text)
+        made.write_text(json.dumps(kernel))
         made.replace(path)
 
 

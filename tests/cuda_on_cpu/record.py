@@ -1,4 +1,4 @@
-"""A plugin of pytest that writes each outcome down at once, so that a run of hours may be broken off and gone on with.
+"""A plugin of pytest that writes each outcome down at once, so that a long run may be broken off and gone on with.
 
 ``CUDA_ON_CPU_RECORD`` names the file, a line of JSON for each test. What has passed there is not run again.
 """

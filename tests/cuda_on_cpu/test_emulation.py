@@ -328,3 +328,13 @@ def test_environment_sets_devices_memory_and_order(tmp_path):
     )
     assert (done.stdout, done.stderr) == ("3 1000000 0\n", "")
     assert any("blockDim.x * blockIdx.x" in path.read_text() for path in dump.glob("*.json"))
+
+
+def test_a_kernel_is_known_in_another_environment(tmp_path):
+    """Where the headers are does not matter to NVRTC's verdict; what is defined does."""
+    from cuda_on_cpu.emulation import _dump
+
+    kernel = {"source": "int x;", "name_expressions": []}
+    for options in (["-I/a", "-DX=1"], ["-I/b", "-DX=1"], ["-I/b", "-DX=2"]):
+        _dump(tmp_path, {**kernel, "options": options})
+    assert len(list(tmp_path.glob("*.json"))) == 2
