@@ -19,7 +19,7 @@ from autodiff.registry import registry
 from autodiff.replacing import boxed
 from autodiff.rule import SEVERAL
 from autodiff.seeds import seed_for
-from autodiff.transforms import directional, grad, vjp
+from autodiff.transforms import directional, grad, seed_of_gradient, vjp
 from autodiff.value import Value, unwrap, wrap
 from autodiff.vectorizing import vmap
 
@@ -203,7 +203,10 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0, *, chunk_size: int | 
 
 
 def hvp(f: Function, x: Any, v: Any) -> Any:
-    """Compute the product of the Hessian of `f` at `x` with `v`, forward over reverse, without the Hessian.
+    """Compute the product of the Hessian of `f` at `x` with `v`, reverse over forward, without the Hessian.
+
+    ``H v = d/dx (df(x) v)``: the gradient of a directional derivative. The other order, the directional derivative of
+    the gradient, is what `hessian` is made of; for one direction it computes the gradient too, which nobody asked for.
 
     Parameters
     ----------
@@ -216,6 +219,13 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     -------
     like `x`
 
+    Raises
+    ------
+    GradientTypeError
+        `x` holds integers, booleans or text.
+    ArgumentError
+        `f` does not return a single real number, or `v` has another structure or shape than `x`.
+
     References
     ----------
     B. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6 (1994).
@@ -227,7 +237,11 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     >>> hvp(lambda x: (x * x * x).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     array([ 6., 12.])
     """
-    return directional(grad(f), (x,), (v,))
+    inputs = Inputs("hvp", f, (x,), 0)
+    inputs.nested = inputs.nested or any(type(t) is Value and t._edge is not None for t in trees.flatten(v)[0])
+    slope, _ = run(lambda x: directional(f, (x,), (v,)), inputs, {}, False)
+    slope = as_value(slope, f)
+    return inputs.pull([slope], [seed_of_gradient(slope, "hvp", f)], retain=inputs.nested, unused="zeros")
 
 
 def elementwise_grad(f: Function, argnum: int = 0) -> Function:

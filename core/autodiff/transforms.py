@@ -92,18 +92,29 @@ def value_and_grad(
         inputs = Inputs("grad", f, args, argnums)
         output, aux = run(f, inputs, kwargs, has_aux)
         output = as_value(output, f)
-        own: Any = registry.backend_of(type(output._array))
-        if output.size != 1 or registry.kind(output.dtype, own) != "float":
-            raise ArgumentError(
-                f"grad of {name_of(f)} needs a single real number as its result; it returned shape {output.shape}, dtype "
-                f"{output.dtype}. Reduce it, for instance by .sum(), or use vjp."
-            )
-        seed = own.ones(output._array)
+        seed = seed_of_gradient(output, "grad", f)
         gradients = inputs.pull([output], [seed], retain=inputs.nested, unused=unused)
         value = inputs.out(output)
         return ((value, inputs.out(aux)) if has_aux else value), gradients
 
     return with_gradient
+
+
+def seed_of_gradient(output: Value, transform: str, f: Function) -> Any:
+    """Return one, for the result of `f`.
+
+    Raises
+    ------
+    ArgumentError
+        It is not a single real number.
+    """
+    own: Any = registry.backend_of(type(output._array))
+    if output.size != 1 or registry.kind(output.dtype, own) != "float":
+        raise ArgumentError(
+            f"{transform} of {name_of(f)} needs a single real number as its result; it returned shape {output.shape}, dtype "
+            f"{output.dtype}. Reduce it, for instance by .sum(), or use vjp."
+        )
+    return own.ones(output._array)
 
 
 def vjp(f: Function, *args: Any, has_aux: bool = False) -> Any:
