@@ -8,21 +8,18 @@ Whatever they do not know yet, or do not know how to do, they leave to `Op._full
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from autodiff import handles
 from autodiff.arguments import admit
 from autodiff.graph import Node, next_seq
 from autodiff.handles import REQUIRED, Callee, Handle, wrap
-from autodiff.modes import DEBUG, FORWARD, NO_GRAD, mode
+from autodiff.modes import RECORDING, mode
 from autodiff.refusals import refuse
 from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.rule import BOTH, FIRST, NOTHING, OUTPUT, SECOND, Plan
 
 __all__ = ["binary", "call", "unary"]
-
-_SPECIAL: Final = NO_GRAD | DEBUG | FORWARD
-
 
 def unary(op: Callee, a: Any) -> Any:
     """Apply to one array."""
@@ -37,8 +34,8 @@ def unary(op: Callee, a: Any) -> Any:
     except Exception as exc:
         refuse(op, exc, (x,), {}, (a,))
     edge = a._edge
-    plan: Plan | None = op._short_plans[1]
-    if edge is None or plan is None or mode() & _SPECIAL:
+    plan: Plan | None = op._short_plans[1 << 3 | mode() & RECORDING]
+    if edge is None or plan is None:
         return cast("Any", op)._record((a,), (x,), y, (), {})
     keep = plan.keep
     if keep == OUTPUT:
@@ -90,12 +87,13 @@ def binary(op: Callee, a: Any, b: Any) -> Any:
     except Exception as exc:
         refuse(op, exc, (x1, x2), {}, (a, b))
     if edge1 is not None:
-        plan: Plan | None = op._short_plans[1 if edge2 is None else 3]
+        needs = 1 << 3 if edge2 is None else 3 << 3
     elif edge2 is not None:
-        plan = op._short_plans[2]
+        needs = 2 << 3
     else:
         return wrap(y, None) if isinstance(a, Handle) or isinstance(b, Handle) else y
-    if plan is None or mode() & _SPECIAL:
+    plan: Plan | None = op._short_plans[needs | mode() & RECORDING]
+    if plan is None:
         return cast("Any", op)._record((a, b), (x1, x2), y, (), {})
     keep = plan.keep
     if keep == NOTHING:
@@ -185,12 +183,12 @@ def call(op: Callee, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
         refuse(op, exc, xs, attrs, args)
     if raw:
         return y
-    if type(y) not in registry.plain_types or mode() & _SPECIAL:
+    if type(y) not in registry.plain_types:
         return cast("Any", op)._record(args, xs, y, (), attrs)
     if edge1 is None:
         return wrap(y, None)
     dtype = y.dtype
-    plan: Plan | None = op._known_plans.get(needs)
+    plan: Plan | None = op._known_plans.get(needs << 3 | mode() & RECORDING)
     if plan is None or dtype is not edge1.dtype:
         return cast("Any", op)._record(args, xs, y, (), attrs)
     node = Node()

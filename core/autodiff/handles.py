@@ -46,7 +46,8 @@ class Callee:
     _quick : dict
         Kernels by types of arrays, see `Op._key`, of an op without attributes of at most two inputs.
     _short_plans : list
-        Its plans whose nodes take all the edges that there are, by the inputs that need a gradient, as bits.
+        Its plans whose nodes take all the edges that there are, by the inputs that need a gradient, as bits, and below
+        them the three bits of the mode that say how an op is recorded.
     _known : dict
         Kernels of any op.
     _known_plans : dict

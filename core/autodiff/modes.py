@@ -18,11 +18,12 @@ __all__ = ["debug", "enable_grad", "is_grad_enabled", "no_grad"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Zero is "record, trust everything": the hot path tests the whole word once.
+# Zero is "record, trust everything". The lowest bits decide how an op is recorded: the hot path looks plans up by them.
 NO_GRAD: Final = 1
 DEBUG: Final = 2
-TRANSFORM: Final = 4  # inside a function that is being differentiated: inner transforms must record
-FORWARD: Final = 8  # nodes keep what forward rules name, too
+FORWARD: Final = 4  # nodes keep what forward rules name, too
+RECORDING: Final = NO_GRAD | DEBUG | FORWARD
+TRANSFORM: Final = 8  # inside a function that is being differentiated: inner transforms must record
 BATCH: Final = 16  # inside a function that `vmap` calls
 RULE: Final = 32  # inside a rule of a pass that is itself recorded: numbers that leave the graph are lost to it
 

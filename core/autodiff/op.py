@@ -228,10 +228,11 @@ class Op(Callee):
                         )
             plan = plans[key] = Plan(self, mask, count, forward)
             # The short paths give a node all the edges that there are.
-            if not forward and len(plan.wrt) == mask.bit_count():
-                known[mask | 1 << count] = plan
+            if len(plan.wrt) == mask.bit_count():
+                bits = FORWARD if forward else 0
+                known[(mask | 1 << count) << 3 | bits] = plan
                 if self._short:
-                    short[mask] = plan
+                    short[mask << 3 | bits] = plan
         return plan
 
     def _bind(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -304,7 +305,7 @@ class Op(Callee):
         self._quick, self._known = {}, {}
         self._plans: dict[tuple[int, int, bool], Plan] = {}
         self._known_plans = {}
-        self._short_plans = [None] * 4
+        self._short_plans = [None] * 32
 
     def kernel_on(self, backend: Any, array_type: type) -> Any:
         """Return the kernel for arrays of `array_type` of `backend`, best first.
