@@ -41,6 +41,8 @@ class NumpyBackend(Backend):
         return np
 
     def asarray(self, obj: Any, *, dtype: Any = None, device: str | None = None) -> Any:
+        if type(obj) is np.ndarray and dtype is None and obj.dtype.kind in _KINDS:
+            return obj
         if isinstance(obj, np.matrix) or type(obj).__module__.startswith("numpy.ma"):
             raise ArgumentTypeError(
                 f"A {type(obj).__name__} would lose its meaning here; pass numpy.asarray(x), or .filled(...) of a masked one"

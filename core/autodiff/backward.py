@@ -17,7 +17,7 @@ from autodiff import inspection, leaves
 from autodiff.batch_rules import in_batch
 from autodiff.devices import following
 from autodiff.graph import SPENT, Edge, between, next_seq, refuse_spent, schedule, spend
-from autodiff.modes import BATCH, DEBUG, MODE, NO_GRAD, mode
+from autodiff.modes import BATCH, DEBUG, MODE, NO_GRAD, RULE, mode
 from autodiff.projection import project
 from autodiff.registry import registry
 from autodiff.reuse import LARGE, may_reuse, pull_large
@@ -45,11 +45,12 @@ def _pull_back(
 ) -> dict[Any, Any]:
     born = next_seq() if record else 0
     if record:
-        MODE.set(mode() & ~NO_GRAD)
+        MODE.set(mode() & ~NO_GRAD | RULE)
     checks, batch = mode() & DEBUG, mode() & BATCH
     order = schedule(roots, max(since, min((e.seq for e in targets or ()), default=0)))
     live = None if targets is None else between(order, set(targets))
     wanted: set[Edge] = set(targets or ())
+    reached = wanted if live is None else wanted | live
     refuse_spent(order)
     cotangents: dict[Any, Any] = {}  # of what the pass has come to, and not yet beyond: few at a time
     unusual = record or checks or live is not None or follow is not None
@@ -99,8 +100,8 @@ def _pull_back(
                 if plan.special:
                     pulls, g = plan.specialise(pulls, g)
                 if live is not None:
-                    pulls = inspection.asked_for(node, pulls, live, wanted)
-                saved, pulls = inspection.recorded(node, pulls) if record else (saved, pulls)
+                    pulls = inspection.asked_for(node, pulls, reached)
+                saved = plan.lift(node) if record else saved
                 pulls = inspection.checked(node, pulls, g, saved) if checks else pulls
             if not retain:
                 node.edge1 = node.edge2 = None

@@ -38,7 +38,7 @@ class BatchPlan(Plan):
         op = self.op = plain.op
         self.plain = plain
         self.count, self.wrt, self.keep, self.slots = plain.count, plain.wrt, plain.keep, plain.slots
-        self.getters = plain.getters
+        self.getters, self.lifted = plain.getters, plain.lifted
         self.joint = self.pulls = self.conj_pulls = self.batched = None
         self.looped = plain is not IDENTITY and op.batching is None and not (op.broadcasts or op.core_ndims)
         self.special = True

@@ -21,6 +21,7 @@ from autodiff.rule import BOTH, FIRST, NOTHING, OUTPUT, SECOND, Plan
 
 __all__ = ["binary", "call", "unary"]
 
+
 def unary(op: Callee, a: Any) -> Any:
     """Apply to one array."""
     if not isinstance(a, Handle):

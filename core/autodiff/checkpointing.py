@@ -16,7 +16,7 @@ from autodiff.errors import ArgumentError, ArgumentTypeError, GraphError, shown
 from autodiff.forward import push_forward
 from autodiff.graph import Edge, Leaf, Node, Spent, make_node, next_seq
 from autodiff.inputs import check_function, name_of
-from autodiff.modes import FORWARD, MODE, NO_GRAD, REPLAY, RULE, Switch, mode
+from autodiff.modes import FORWARD, NO_GRAD, REPLAY, RULE, Switch, mode
 from autodiff.registry import registry
 from autodiff.rule import GENERAL, SELECT, SEVERAL, Plan, select
 from autodiff.value import Value, wrap
@@ -425,7 +425,7 @@ def _pull(g: Any, saved: Any) -> list[Any]:
 
 
 def _push(ts: list[Any], saved: Any, node: Node, record: bool) -> Any:
-    MODE.set(mode() | FORWARD)  # the sweep runs in a context of its own
     given = {edge: t for edge, t in zip(saved[2], ts, strict=True) if t is not None}
-    roots, start = _again(saved)
+    with Switch(on=FORWARD):
+        roots, start = _again(saved)
     return tuple(push_forward(given, roots, record=record, since=start))

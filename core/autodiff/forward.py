@@ -20,12 +20,26 @@ from autodiff.broadcasting import broadcast_to
 from autodiff.coverage import row
 from autodiff.devices import following
 from autodiff.errors import RuleError
-from autodiff.graph import Edge, Leaf, Node, between, schedule
+from autodiff.graph import Edge, Leaf, Node, schedule
 from autodiff.inspection import explain
 from autodiff.leaves import first_sum
-from autodiff.modes import BATCH, MODE, NO_GRAD, in_rule, mode
+from autodiff.modes import BATCH, MODE, NO_GRAD, RULE, mode
 from autodiff.registry import PYTHON_SCALARS, registry
-from autodiff.rule import FIRST, IDENTITY, OUTPUT, SECOND, SELECT, SEVERAL, Plan, Rule, make_call, make_pull
+from autodiff.rule import (
+    BOTH,
+    FIRST,
+    GENERAL,
+    IDENTITY,
+    NOTHING,
+    OUTPUT,
+    SECOND,
+    SELECT,
+    SEVERAL,
+    Plan,
+    Rule,
+    make_call,
+    make_pull,
+)
 from autodiff.standard import standard
 from autodiff.value import Value, unwrap, wrap
 
@@ -45,19 +59,22 @@ def push_forward(tangents: dict[Edge, Any], roots: list[Edge], *, record: bool, 
 
 def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], since: int, record: bool, follow: Any) -> list[Any]:
     batch = mode() & BATCH
-    MODE.set(mode() & ~NO_GRAD)  # rules that are transposed record, on variables of their own
-    for root in roots:
-        registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
-    starts = set(tangents)
-    order = schedule(roots, max(since, min((edge.seq for edge in starts), default=0)))
-    live = between(order, starts)
-    for node in reversed(order):
-        if node not in live or node in starts:
+    # Rules that are transposed record, on variables of their own.
+    MODE.set(mode() & ~NO_GRAD | RULE if record else mode() & ~NO_GRAD)
+    for array_type in {root.type for root in roots}:
+        registry.backend_of(array_type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
+    order = schedule(roots, max(since, min([edge.seq for edge in tangents], default=0)))
+    steps = [(node, node.edges) for node in reversed(order)]
+    wanted = set(roots)
+    last = {edge: node for node, edges in steps for edge in edges}  # who reads the tangent of an edge last
+    for node, edges in steps:
+        if node in tangents:  # where the sweep starts
+            continue
+        # Where none of its inputs has a tangent a node depends on no start, or nothing flows.
+        ts = [tangents.get(edge) for edge in edges]
+        if all(t is None for t in ts):
             continue
         plan = in_batch(node.plan) if batch else node.plan
-        ts = [tangents.get(edge) for edge in node.edges]
-        if all(t is None for t in ts):  # a rule before it said that nothing flows
-            continue
         if follow is not None:
             follow(ts, node)
         if plan is SELECT:
@@ -66,21 +83,22 @@ def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], since: int, reco
             if plan.push is None:
                 plan.push = _make_push(plan)
             try:
-                if record:
-                    t = in_rule(plan.push, ts, plan.lift(node), node, True)
-                else:
-                    t = plan.push(ts, node.saved, node, False)
+                t = plan.push(ts, plan.lift(node) if record else node.saved, node, record)
             except BaseException as exc:
                 explain(exc, node, None, order, "forward pass")
                 raise
         if t is not None:
             tangents[node] = t if type(t) is tuple else _fit(t, node, record)
+        for edge in edges:
+            if last[edge] is node and edge not in wanted:
+                tangents.pop(edge, None)
     return [tangents.get(root) for root in roots]
 
 
 def _fit(t: Any, node: Node, record: bool) -> Any:
     """Return a tangent in the space of the node's output: what broadcasts is repeated, and the dtype is its own."""
-    if type(t) is node.type and t.shape == node.shape and t.dtype == node.dtype and not record:
+    raw: Any = (t._array if type(t) is Value else None) if record else t
+    if type(raw) is node.type and raw.shape == node.shape and raw.dtype == node.dtype:
         return t
     raw = unwrap(t)
     if (type(t) is Value) is not record or not hasattr(raw, "dtype"):
@@ -222,7 +240,7 @@ def _transposed(plan: Plan) -> Push:
         if plan.special:
             pulls, g = plan.specialise(pulls, g)
         roots, seeds = [], []
-        saved = saved if record else plan.constants(saved)
+        saved = saved if record else _constants(plan, saved)
         for t, pull in zip(ts, pulls, strict=True):
             q = None if t is None else pull(g, saved)
             if q is not None and type(q) is not Value:
@@ -241,6 +259,27 @@ def _transposed(plan: Plan) -> Push:
         return tuple(_zero_tangent(t, facts, record) for t, facts in zip(found, outputs, strict=True))
 
     return push
+
+
+def _constants(plan: Plan, saved: Any) -> Any:
+    """Return what a node saved, its inputs and output as Values that need no gradient.
+
+    A rule on Values then meets them as in a recorded pass: some libraries do not make way in ``array * value``.
+    """
+    if plan.keep == NOTHING:
+        return None
+    if plan.keep != GENERAL:
+        return tuple(map(_constant, saved)) if plan.keep == BOTH else _constant(saved)
+    kept = zip(plan.slots, saved, strict=True)
+    return tuple([_constant(item) if slot[0] in ("x", "xs", "y") else item for slot, item in kept])
+
+
+def _constant(item: Any) -> Any:
+    """Return arrays of numbers that could have a gradient as Values without one; anything else as it is."""
+    if type(item) is tuple:
+        return tuple(map(_constant, item))
+    own = registry.backend_of(type(item))
+    return wrap(item, None) if own is not None and registry.kind(item.dtype, own) in ("float", "complex") else item
 
 
 def _variable(shape: Any, dtype: Any, array_type: type, *, beside: Any) -> Value | None:

@@ -9,12 +9,12 @@ from autodiff.debugging import fingerprint
 from autodiff.errors import ArgumentError, GraphError, RuleError
 from autodiff.graph import Edge, Leaf, Node, Spent, Watch
 from autodiff.holding import tell
-from autodiff.modes import in_rule
+from autodiff.modes import RULE, Switch
 from autodiff.registry import registry
-from autodiff.rule import SEVERAL, nothing, same
+from autodiff.rule import SEVERAL, nothing
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["asked_for", "attend", "checked", "explain", "recorded", "run_hooks", "run_leaf_hooks"]
+__all__ = ["asked_for", "attend", "checked", "explain", "run_hooks", "run_leaf_hooks"]
 
 
 def attend(node: Node, g: Any, found: dict[Edge, Any], checks: int) -> Any:
@@ -50,8 +50,9 @@ def run_hooks(owner: Watch | Leaf, g: Any, node: Node | None = None) -> Any:
     own: Any = registry.backend_of(like.type)
     for hook in list((owner.hooks or {}).values()):
         recorded = type(g) is Value
-        # A hook sees a copy: writing into it must not reach the graph or a sibling.
-        new = hook(wrap(g._array, g._edge) if recorded else own.box(own.fresh(g)))
+        # A hook sees a copy: writing into it must not reach the graph or a sibling. What it reads is its own affair.
+        with Switch(off=RULE):
+            new = hook(wrap(g._array, g._edge) if recorded else own.box(own.fresh(g)))
         if new is None:
             continue
         if recorded:
@@ -89,17 +90,15 @@ def checked(node: Node, pulls: Any, g: Any, saved: Any) -> list[Any]:
             raise RuleError(f"The gradient of {op.id!r} for argument {_argument(op, position)!r} has become NaN.")
         return q
 
-    return [partial(check, pull, position) for pull, position in zip(pulls, node.plan.wrt, strict=True)]
+    # `asked_for` may have left out the last ones.
+    return [partial(check, pull, position) for pull, position in zip(pulls, node.plan.wrt, strict=False)]
 
 
-def recorded(node: Node, pulls: Any) -> tuple[Any, list[Any]]:
-    """Return what `node` saved as Values, and `pulls` in which such a Value does not hand out raw numbers."""
-    return node.plan.lift(node), [pull if pull in (same, nothing) else partial(in_rule, pull) for pull in pulls]
-
-
-def asked_for(node: Node, pulls: Any, live: set[Edge], wanted: set[Edge]) -> list[Any]:
+def asked_for(node: Node, pulls: Any, reached: set[Edge]) -> Any:
     """Return `pulls` with nothing in the place of those that lead to no target of the pass, the last ones left out."""
-    kept = [p if e in live or e in wanted else nothing for e, p in zip(node.edges, pulls, strict=True)]
+    if node.edge1 in reached and (len(pulls) == 1 or (len(pulls) == 2 and node.edge2 in reached)):
+        return pulls  # most nodes have no others
+    kept = [pull if edge in reached else nothing for edge, pull in zip(node.edges, pulls, strict=True)]
     while kept and kept[-1] is nothing:  # so that the last one is the last that reads the cotangent
         kept.pop()
     return kept

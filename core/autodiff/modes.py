@@ -25,7 +25,7 @@ FORWARD: Final = 4  # nodes keep what forward rules name, too
 RECORDING: Final = NO_GRAD | DEBUG | FORWARD
 TRANSFORM: Final = 8  # inside a function that is being differentiated: inner transforms must record
 BATCH: Final = 16  # inside a function that `vmap` calls
-RULE: Final = 32  # inside a rule of a pass that is itself recorded: numbers that leave the graph are lost to it
+RULE: Final = 32  # inside a pass that is itself recorded, but for hooks: numbers that leave the graph are lost to it
 
 MODE: ContextVar[int] = ContextVar("autodiff_mode", default=0)
 mode = MODE.get
@@ -186,12 +186,3 @@ def is_grad_enabled() -> bool:
     True
     """
     return not MODE.get() & NO_GRAD
-
-
-def in_rule(rule: Callable[..., Any], *args: Any) -> Any:
-    """Call a rule of a pass that is itself recorded: Values do not hand out raw numbers in it."""
-    token = MODE.set(mode() | RULE)
-    try:
-        return rule(*args)
-    finally:
-        MODE.reset(token)

@@ -37,6 +37,13 @@ def project(q: Any, edge: Edge, node: Node, position: int, recorded: int) -> Any
     if (type(q) is Value) is not bool(recorded) or (recorded and type(q._edge) is Leaf and q._edge.seq > recorded):
         _no_value(q, plan, position, recorded)
     raw = unwrap(q)
+    if (
+        type(raw) is edge.type
+        and raw.dtype is edge.dtype
+        and raw.shape == edge.shape
+        and type(raw) in registry.plain_types
+    ):
+        return q  # as most are in a recorded pass, where nobody has asked before
     backend = registry.backend_of(edge.type)
     own = registry.backend_of(type(raw))
     if own is not None and own.base is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from types import FunctionType
 from typing import Any, Final
 
@@ -155,7 +156,18 @@ BOTH: Final = 4
 GENERAL: Final = 5
 _SINGLE = {("x", 0): FIRST, ("x", 1): SECOND, ("y",): OUTPUT}
 
+# What is kept is no array that a derivative flows through; it is the output, or all inputs of a variadic op.
+RAW: Final = -1
+RESULT: Final = -2
+INPUTS: Final = -3
+
 Pull = Callable[[Any, Any], Any]
+
+
+def _lifted(slot: tuple[Any, ...], wrt: tuple[int, ...]) -> int:
+    if slot[0] == "x":
+        return wrt.index(slot[1]) if slot[1] in wrt else RAW
+    return RESULT if slot[0] == "y" else INPUTS if slot[0] == "xs" else RAW
 
 
 def forward_sources(op: Any, wrt: tuple[int, ...]) -> set[tuple[Any, ...]]:
@@ -194,6 +206,8 @@ class Plan:
         The inputs that need a gradient, in the order of a node's edges.
     keep : int
         What `Op` saves for the pass, one of NOTHING, FIRST, SECOND, OUTPUT, BOTH, GENERAL.
+    lifted : tuple of int
+        For each thing that is kept, which edge of the node it is the array of; or one of RAW, RESULT, INPUTS.
     pulls, conj_pulls : tuple of callables, or None
         ``pull(g, saved)`` for each of `wrt`; the second for complex cotangents. None if the rule is joint.
     joint : callable or None
@@ -207,6 +221,7 @@ class Plan:
         "getters",
         "joint",
         "keep",
+        "lifted",
         "op",
         "pulls",
         "push",
@@ -240,6 +255,7 @@ class Plan:
             found |= forward_sources(op, self.wrt)
         self.slots: tuple[tuple[Any, ...], ...] = tuple(sorted(found, key=repr))
         self.getters: tuple[Get, ...] = tuple([getter(slot) for slot in self.slots])
+        self.lifted: tuple[int, ...] = tuple([_lifted(slot, self.wrt) for slot in self.slots])
         if len(self.wrt) != len(wrt):
             self.keep = GENERAL
         elif not self.slots:
@@ -329,47 +345,24 @@ class Plan:
 
     def lift(self, node: Node) -> Any:
         """Return what `node` saved as Values in the graph, so that a recorded pass differentiates through it."""
-        if self.keep == NOTHING:
+        keep, saved = self.keep, node.saved
+        if keep == NOTHING:
             return None
-        single = self.keep in (FIRST, SECOND, OUTPUT)
-        saved = [
-            self._lift_one(slot, item, node)
-            for slot, item in zip(self.slots, (node.saved,) if single else node.saved, strict=True)
-        ]
-        return saved[0] if single else tuple(saved)
+        if keep != GENERAL and keep != BOTH:
+            return self._lift_one(self.lifted[0], saved, node)
+        return tuple([self._lift_one(which, item, node) for which, item in zip(self.lifted, saved, strict=True)])
 
-    def constants(self, saved: Any) -> Any:
-        """Return what a node saved, its inputs and output as Values that need no gradient.
-
-        A rule on Values then meets them as in a recorded pass: some libraries do not make way in ``array * value``.
-        """
-        if self.keep == NOTHING:
-            return None
-        if self.keep != GENERAL:
-            return tuple(map(_constant, saved)) if self.keep == BOTH else _constant(saved)
-        kept = zip(self.slots, saved, strict=True)
-        return tuple([_constant(item) if slot[0] in ("x", "xs", "y") else item for slot, item in kept])
-
-    def _lift_one(self, slot: Any, item: Any, node: Node) -> Any:
-        match slot[0]:
-            case "x":
-                return wrap(item, node.edges[self.wrt.index(slot[1])]) if slot[1] in self.wrt else item
-            case "xs":
-                edges = dict(zip(self.wrt, node.edges, strict=True))
-                return tuple([wrap(x, edges[i]) if i in edges else x for i, x in enumerate(item)])
-            case "y":
-                if type(item) is tuple:
-                    return tuple([wrap(y, select(node, i, y)) for i, y in enumerate(item)])
-                return wrap(item, node)
-        return item
-
-
-def _constant(item: Any) -> Any:
-    """Return arrays of numbers that could have a gradient as Values without one; anything else as it is."""
-    if type(item) is tuple:
-        return tuple(map(_constant, item))
-    own = registry.backend_of(type(item))
-    return wrap(item, None) if own is not None and registry.kind(item.dtype, own) in ("float", "complex") else item
+    def _lift_one(self, which: int, item: Any, node: Node) -> Any:
+        if which == RAW:
+            return item
+        if which >= 0:
+            return wrap(item, node.edge1 if which == 0 else node.edge2 if which == 1 else node.more[which - 2])
+        if which == INPUTS:
+            edges = dict(zip(self.wrt, node.edges, strict=True))
+            return tuple([wrap(x, edges[i]) if i in edges else x for i, x in enumerate(item)])
+        if type(item) is tuple:
+            return tuple([wrap(y, select(node, i, y)) for i, y in enumerate(item)])
+        return wrap(item, node)
 
 
 #: Counted from the end of what is kept: see `make_call`.
@@ -390,16 +383,19 @@ def make_call(rule: Rule, where: dict[Any, int], single: bool, needs: tuple[bool
             return function  # type: ignore[no-any-return]  # a rule is whatever callable its author wrote
         if picks == [-1, 0, -3]:
             return lambda g, saved: function(g, saved, _namespace(g))
-    elif len(picks) == 2 and picks[0] == -1 and picks[1] >= 0:
+    elif picks and picks[0] == -1 and (len(picks) == 2 or picks[2:] == [-3]) and picks[1] >= 0:
         place = picks[1]
-        return lambda g, saved: function(g, saved[place])
+        if len(picks) == 2:
+            return lambda g, saved: function(g, saved[place])
+        return lambda g, saved: function(g, saved[place], _namespace(g))
 
     wants_xp = -3 in picks
+    # Written in C; of a single place it would not return a tuple.
+    get: Any = itemgetter(*picks) if len(picks) > 1 else lambda found: [found[k] for k in picks]
 
     def call(g: Any, saved: Any) -> Any:
         kept = (saved,) if single else saved or ()
-        found = (*kept, _namespace(g) if wants_xp else None, needs, g)
-        return function(*[found[k] for k in picks])
+        return function(*get((*kept, _namespace(g) if wants_xp else None, needs, g)))
 
     return call
 

@@ -45,6 +45,8 @@ def seed_for(root: Value, gradient: Any, recorded: bool, *, what: str = "backwar
         It lives on another backend.
     """
     data = root._array
+    if type(gradient) is type(data) and gradient.dtype == data.dtype and gradient.shape == data.shape:
+        return wrap(gradient, None) if recorded else gradient  # what arrives most often needs no question more
     own: Any = registry.backend_of(type(data))
     kind = registry.kind(data.dtype, own)
     if gradient is None:

@@ -222,6 +222,18 @@ def test_hooks_of_a_recorded_pass() -> None:
     assert x.grad == 40 * 3.0**4
 
 
+def test_hooks_of_a_recorded_pass_may_read_numbers() -> None:
+    """Rules may not, since a derivative would be lost; of what a hook reads nothing goes back into the pass."""
+    seen: list[float] = []
+    x = Value(3.0)
+    y = x * x
+    y.register_hook(lambda g: seen.extend((g.item(), float(g.data))))
+    x.register_hook(lambda g: seen.append(g.numpy().item()))
+    (y * y).backward(create_graph=True)
+
+    assert seen == [18.0, 18.0, 108.0]
+
+
 def test_hook_on_a_constant() -> None:
     """It would never run."""
     with pytest.raises(GraphError, match="hook"):

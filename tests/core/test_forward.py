@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from autodiff import (
     vjp,
 )
 from autodiff.errors import ArgumentError, AutodiffError, GradientTypeError, RuleError
-from autodiff.extend import elementwise, primitive
+from autodiff.extend import elementwise, linear, primitive
 
 RNG = np.random.default_rng(0)
 X, W = RNG.standard_normal((4, 3)), RNG.standard_normal((3, 3))
@@ -267,6 +268,103 @@ def test_hessian_and_hvp_against_differences() -> None:
     np.testing.assert_allclose(h, h.T, rtol=1e-12)
     np.testing.assert_allclose(h @ v, (grad(f)(x + eps * v) - grad(f)(x - eps * v)) / (2 * eps), rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(hvp(f, x, v), h @ v, rtol=1e-12)
+
+
+def test_hvp_computes_no_gradient() -> None:
+    """Of ``W x`` it makes three products of matrices: the result, its tangent, and what it was asked for."""
+    products = []
+
+    def counted(vjp_w: Any, jvp_w: Any) -> Any:
+        @primitive(vjps=(None, vjp_w), jvps=(None, jvp_w))
+        def product(xp: Any, x: Any, w: Any) -> Any:
+            products.append("result")
+            return xp.matmul(x, w)
+
+        return product
+
+    def transposed(g: Any, x: Any, xp: Any) -> Any:
+        products.append("transposed")
+        return xp.matmul(xp.permute_dims(x, (1, 0)), g)
+
+    def tangent(t: Any, x: Any, xp: Any) -> Any:
+        products.append("tangent")
+        return xp.matmul(x, t)
+
+    product = counted(transposed, tangent)
+    found = hvp(lambda w: ops.tanh(product(X, w)).sum(), W, DW)
+
+    assert products == ["result", "tangent", "transposed"]
+    np.testing.assert_allclose(found, jvp(grad(lambda w: ops.tanh(X @ w).sum()), (W,), (DW,))[1], rtol=1e-12)
+
+
+def test_hvp_of_values_and_what_it_refuses() -> None:
+    """A direction that needs a gradient makes the product a Value in the graph; messages name the function."""
+    v = Value([1.0, 3.0])
+    product = hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), v)
+    assert isinstance(product, Value)
+    (product * product).sum().backward()
+
+    assert product.tolist() == [6.0, 36.0]
+    assert v.grad.tolist() == [2 * 6 * 6.0, 2 * 12 * 36.0]
+    assert hvp(lambda x: (2 * x).sum(), np.ones(2), np.ones(2)).tolist() == [0.0, 0.0]  # nothing depends on x
+    assert hvp(lambda x: 1.0, np.ones(2), np.ones(2)).tolist() == [0.0, 0.0]
+    assert hvp(lambda x: (x["a"] ** 2 * x["b"]).sum(), {"a": 2.0, "b": 3.0}, {"a": 1.0, "b": None}) == {"a": 6, "b": 4}
+    with pytest.raises(ArgumentError, match=r"hvp of .*lambda.* needs a single real number.*\(4, 5\)"):
+        hvp(lambda x: network(x, W), X, DX)
+    with pytest.raises(GradientTypeError, match="argument 0 holds"):
+        hvp(lambda x: x * x, 2, 1)
+    with pytest.raises(ArgumentError, match="structure"):
+        hvp(lambda x: (x["a"] ** 2).sum(), {"a": X}, {"b": X})
+    with pytest.raises(AutodiffError, match="hvp takes a function"):
+        hvp(2.0, 1.0, 1.0)
+
+
+def test_what_a_sweep_needs_is_kept_for_sweeps_alone() -> None:
+    """The short paths know two plans of an op: one that keeps what forward rules name, and one that does not."""
+
+    @linear(transpose=lambda g: 2.0 * g)
+    def double(xp: Any, x: Any, *, note: str = "") -> Any:
+        return 2.0 * x
+
+    def kept() -> Any:
+        return double(Value(X), note="here")._edge.saved
+
+    seen: list[Any] = []
+    for _ in range(2):  # the second time by the short path
+        assert kept() is None
+        jvp(lambda x: seen.append(double(x, note="here")._edge.saved) or x, (X,), (DX,))
+
+    assert [saved[0] for saved in seen] == [{"note": "here"}] * 2
+    assert kept() is None
+
+
+def test_a_sweep_lets_go_of_tangents() -> None:
+    """A tangent is kept until the last op that reads it, and no longer; those of results until the end."""
+    alive: list[Any] = []
+
+    def push(t: Any) -> Any:
+        t = t * 2.0
+        alive.append(ref(t))
+        counts.append(sum(r() is not None for r in alive))
+        return t
+
+    counts: list[int] = []
+
+    @elementwise(vjps=(lambda g: g * 2.0,), jvps=(push,))
+    def double(xp: Any, x: Any) -> Any:
+        return x * 2.0
+
+    def chain(x: Any) -> Any:
+        kept = y = double(x)
+        for _ in range(5):
+            y = double(y)
+        return y, kept, y * kept
+
+    (y, kept, product), (ty, tkept, tproduct) = jvp(chain, (np.ones(3),), (np.ones(3),))
+
+    assert counts == [1, 2, 3, 3, 3, 3]  # the first, which is a result, the one that is read, and the one that is made
+    assert (ty[0], tkept[0], tproduct[0]) == (64.0, 2.0, 2 * 64.0 * 2.0)
+    assert (y[0], kept[0], product[0]) == (64.0, 2.0, 128.0)
 
 
 def test_elementwise_and_holomorphic() -> None:

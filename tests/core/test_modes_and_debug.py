@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff import Value, debug, enable_grad, is_grad_enabled, no_grad
+from autodiff import Value, debug, enable_grad, grad, is_grad_enabled, no_grad, ops
 from autodiff.errors import GraphError, RuleError
 from autodiff.extend import primitive
 
@@ -135,6 +135,18 @@ def test_debug_changes_no_result() -> None:
     with debug():
         found = [grad(f)(at), grad(lambda v: grad(f)(v).sum())(at)]
     assert [g.tolist() for g in found] == [g.tolist() for g in wanted]
+
+
+def test_debug_where_an_input_is_not_asked_for() -> None:
+    """A pass for some inputs leaves rules out, and debug mode watches the others."""
+    w = Value([2.0, 3.0])
+    with debug():
+        first = grad(lambda x: (x * w).sum())(np.ones(2))
+        second = grad(lambda x: (w * x).sum())(np.ones(2))
+        third = grad(lambda x: ops.where(np.array([True, False]), x, w).sum())(np.ones(2))
+
+    assert first.tolist() == second.tolist() == [2.0, 3.0]
+    assert third.tolist() == [1.0, 0.0]
 
 
 def test_debug_sees_a_changed_output() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff import AutodiffError, Value, grad, no_grad, value_and_grad, vjp
+from autodiff import AutodiffError, Value, grad, hessian, no_grad, value_and_grad, vjp
 from autodiff.errors import ArgumentError, GradientTypeError
+from autodiff.extend import primitive
 
 Pair = namedtuple("Pair", "a b")
 
@@ -263,3 +265,25 @@ def test_dtypes_are_kept(dtype: str) -> None:
     x = np.broadcast_to(np.ones(1, dtype), (3,))
     assert grad(lambda v: ops.sum(ops.abs(v)))(x).dtype == np.dtype(dtype)
     assert grad(lambda v: ops.sum(ops.abs(v)))(x[:0]).shape == (0,)
+
+
+def test_second_derivatives_through_every_place_of_what_is_kept() -> None:
+    """What a node of many inputs saved is found again as the input that it was: here f = a b c d e."""
+
+    def others(i: int) -> Any:
+        def rule(g: Any, a: Any, b: Any, c: Any, d: Any, e: Any) -> Any:
+            xs = [a, b, c, d, e]
+            return g * math.prod(xs[:i] + xs[i + 1 :])
+
+        return rule
+
+    @primitive(vjps=tuple(others(i) for i in range(5)))
+    def product(xp: Any, a: Any, b: Any, c: Any, d: Any, e: Any) -> Any:
+        return a * b * c * d * e
+
+    xs = np.array([2.0, 3.0, 5.0, 7.0, 11.0])
+    second = hessian(lambda v: product(*(v[i] for i in range(5))))(xs)
+    some = hessian(lambda v: product(v[0], 3.0, v[1], 7.0, v[2]))(xs[[0, 2, 4]])
+
+    np.testing.assert_allclose(second, xs.prod() / np.outer(xs, xs) * (1 - np.eye(5)), atol=1e-9)
+    np.testing.assert_allclose(some, second[np.ix_([0, 2, 4], [0, 2, 4])], atol=1e-9)
