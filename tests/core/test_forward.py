@@ -308,6 +308,7 @@ def test_hvp_of_values_and_what_it_refuses() -> None:
     assert v.grad.tolist() == [2 * 6 * 6.0, 2 * 12 * 36.0]
     assert hvp(lambda x: (2 * x).sum(), np.ones(2), np.ones(2)).tolist() == [0.0, 0.0]  # nothing depends on x
     assert hvp(lambda x: 1.0, np.ones(2), np.ones(2)).tolist() == [0.0, 0.0]
+    assert hvp(lambda x: x[:1] ** 2, np.ones(2), np.ones(2)).tolist() == [2.0, 0.0]  # one number, whatever its shape
     assert hvp(lambda x: (x["a"] ** 2 * x["b"]).sum(), {"a": 2.0, "b": 3.0}, {"a": 1.0, "b": None}) == {"a": 6, "b": 4}
     with pytest.raises(ArgumentError, match=r"hvp of .*lambda.* needs a single real number.*\(4, 5\)"):
         hvp(lambda x: network(x, W), X, DX)
