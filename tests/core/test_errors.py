@@ -52,7 +52,7 @@ _CASES: list[tuple[str, Any, type[Exception], list[str]]] = [
     ("ragged operand", lambda: V * [[1], [1, 2]], TypeError, ["[[1], [1, 2]]"]),
     ("list of Values to an op", lambda: ops.sum([V, V]), TypeError, ["sum", "autodiff.numpy.array(values)."]),
     ("list of Values to one of several", lambda: ops.concat([V, V]), TypeError, ["concat(*values)"]),
-    ("grad of one element", lambda: grad(lambda x: x * 2)(np.ones(1)), ValueError, ["grad", "(1,)", ".sum()"]),
+    ("grad of two elements", lambda: grad(lambda x: x * 2)(np.ones(2)), ValueError, ["grad", "(2,)", ".sum()"]),
     ("list of Values", lambda: Value([Value(1.0), Value(2.0)]), TypeError, ["gradient"]),
     ("integers", lambda: grad(lambda x: x)(2), TypeError, ["2 of type int", "2.0"]),
     ("integer array", lambda: Value(np.arange(2), requires_grad=True), TypeError, ["int64", "float64"]),
