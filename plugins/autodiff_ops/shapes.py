@@ -62,11 +62,13 @@ def is_half(x: Any, xp: Any) -> bool:
 
 def is_complex(x: Any) -> bool:
     """Tell whether an array or a Value is complex: faster than ``xp.isdtype``, and where there is no ``xp`` to ask."""
-    return _is_complex(x.dtype)
+    dtype: Any = x.dtype
+    library: Any = type(dtype)
+    return _is_complex(library, dtype)
 
 
 @cache
-def _is_complex(dtype: Any) -> bool:
+def _is_complex(library: Any, dtype: Any) -> bool:  # dtypes of two libraries mind to be compared
     return "complex" in str(dtype)
 
 
