@@ -58,7 +58,7 @@ ARROWS = {
     "devices": "batches graph registry rule value",
     "backward": "batch_rules devices graph inspection leaves modes projection registry reuse rule seeds value",
     "forward": "backward batch_rules broadcasting coverage devices graph inspection leaves modes registry rule standard value",
-    "inputs": "arguments backward batch_rules forward graph modes registry replacing rule seeds trees value",
+    "inputs": "arguments backward batch_rules forward graph leaves modes registry replacing rule seeds trees value",
     "transforms": "inputs registry seeds trees value",
     "vectorizing": "batches graph inputs levels modes registry replacing trees value",
     "derivatives": "batches graph inputs registry replacing rule seeds transforms trees value vectorizing",

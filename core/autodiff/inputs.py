@@ -12,6 +12,7 @@ from autodiff.batch_rules import in_batch
 from autodiff.errors import ArgumentError, ArgumentTypeError, GradientTypeError, shown
 from autodiff.forward import push_forward
 from autodiff.graph import Edge, Leaf, make_node
+from autodiff.leaves import is_own
 from autodiff.modes import FORWARD, MODE, NO_GRAD, TRANSFORM, Switch
 from autodiff.registry import registry
 from autodiff.replacing import boxed
@@ -77,7 +78,7 @@ class Inputs:
         gradients = []
         for (treedef, edges, fresh), argnum in zip(self.places, self.argnums, strict=True):
             found = [
-                None if edge is None else self._gradient(pulled.get(edge), edge, value, unused, argnum)
+                None if edge is None else self._gradient([pulled.pop(edge, None)], value, unused, argnum)
                 for edge, value in zip(edges, fresh, strict=True)
             ]
             gradients.append(trees.unflatten(treedef, found))
@@ -102,28 +103,31 @@ class Inputs:
         record = self.nested or any(type(t) is Value and t._edge is not None for t in given.values())
         given = {edge: _recorded(t) if record else unwrap(t) for edge, t in given.items()}
         roots = [y._edge for y in outputs if y._edge is not None]
-        pushed = iter(push_forward(given, roots, record=record)) if given else iter([None] * len(roots))
-        return [self._handed(None if y._edge is None else next(pushed), y) for y in outputs]
+        pushed = push_forward(given, roots, record=record) if given else [None] * len(roots)
+        pushed.reverse()  # so that they can be taken out
+        return [self._handed([None if y._edge is None else pushed.pop()], y) for y in outputs]
 
-    def _handed(self, t: Any, like: Value) -> Any:
-        """Hand out a tangent or a gradient, zeros for None."""
+    def _handed(self, holder: list[Any], like: Value) -> Any:
+        """Hand out the tangent or the gradient in `holder`, zeros for None."""
+        t = holder.pop()
+        alone = is_own([t])
         own: Any = registry.backend_of(type(like._array if t is None else unwrap(t)))
         if t is None:
             t = own.beside(own.zeros(like.shape, like.dtype, type(like._array)), like._array)
             t = t if self.raw and not self.nested else wrap(t, None)
         if type(t) is Value:  # of its own: two arguments may have been handed one and the same
             return wrap(own.fresh(t._array), t._edge)
-        return _bare(own.fresh(t))
+        return _bare(own.fresh(t, alone=alone))
 
-    def _gradient(self, g: Any, edge: Edge, value: Value, unused: str, argnum: int) -> Any:
-        if g is None:
+    def _gradient(self, holder: list[Any], value: Value, unused: str, argnum: int) -> Any:
+        if holder[0] is None:
             if unused == "error":
                 raise ArgumentError(
                     f"The output does not depend on argument {argnum} (shape {value.shape}); unused='zeros' gives zeros for it"
                 )
             if unused == "none":
                 return None
-        return self._handed(g, value)
+        return self._handed(holder, value)
 
     def out(self, obj: Any) -> Any:
         """Hand a result out: raw arrays for raw arguments, unless an outer transform needs the graph."""

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff import AutodiffError, Value, grad, hessian, no_grad, value_and_grad, vjp
+from autodiff import AutodiffError, Value, grad, hessian, hvp, jvp, no_grad, value_and_grad, vjp
 from autodiff.errors import ArgumentError, GradientTypeError
-from autodiff.extend import primitive
+from autodiff.extend import elementwise, primitive
 
 Pair = namedtuple("Pair", "a b")
 
@@ -287,3 +287,30 @@ def test_second_derivatives_through_every_place_of_what_is_kept() -> None:
 
     np.testing.assert_allclose(second, xs.prod() / np.outer(xs, xs) * (1 - np.eye(5)), atol=1e-9)
     np.testing.assert_allclose(some, second[np.ix_([0, 2, 4], [0, 2, 4])], atol=1e-9)
+
+
+def test_what_is_handed_out_is_nobody_elses() -> None:
+    """No result of a transform shares memory with another one, with an argument, or with what a rule keeps."""
+    kept = np.full(5000, 3.0)
+
+    @elementwise(vjps=(lambda g: kept,), jvps=(lambda t: kept,))
+    def thrice(xp: Any, x: Any) -> Any:
+        return x * 3.0
+
+    x, t = np.ones(5000), np.full(5000, 2.0)
+    _, pull = vjp(lambda a, b: a + b, x, x)
+    handed = [
+        *grad(lambda a, b: (a + b).sum(), (0, 1))(x, x),
+        *pull(t),
+        *pull(t),
+        *jvp(lambda a: (a, a, a * 2.0, thrice(a)), (x,), (t,))[1],
+        grad(lambda a: thrice(a).sum())(x),
+        grad(lambda a: (a * a).sum())(x),
+        hvp(lambda a: (a * a * a).sum(), x, t),
+    ]
+    arrays = [*handed, x, t, kept]
+
+    assert [a[0] for a in handed] == [1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 4.0, 3.0, 3.0, 2.0, 12.0]
+    assert all(a.flags.writeable for a in handed)
+    assert not any(np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
+    assert pull(t)[0][0] == 2.0
