@@ -55,13 +55,14 @@ def run(*, backend: str, names: Sequence[str], full: bool, dtypes: Sequence[str]
 
 
 def _failures(backend: str, ops: Iterable[Any], full: bool, dtypes: list[str] | None) -> Iterable[tuple[str, str]]:
-    """Yield what fails, and how; show on stderr where the run is."""
+    """Yield what fails, and how; a terminal is shown where the run is."""
     try:
         check_backend(backend, ops=())
     except ConformanceError as exc:
         yield "the backend's interface", str(exc)
     for n, op in enumerate(listed := list(ops), start=1):
-        print(f"\r{n}/{len(listed)} {op.id:<60.60}", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(f"\r{n}/{len(listed)} {op.id:<60.60}", end="", file=sys.stderr, flush=True)
         samples = None if full else one_of_each_kind(op)
         try:
             check_op(op, samples, backend=backend, dtypes=dtypes)
@@ -69,4 +70,5 @@ def _failures(backend: str, ops: Iterable[Any], full: bool, dtypes: list[str] | 
             yield op.id, "\n".join(str(exc).splitlines()[:_LINES])
         except Exception as exc:  # a driver's error, say: the others may still run
             yield op.id, f"{type(exc).__name__}: {exc}"
-    print("\r" + " " * 75 + "\r", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("\r" + " " * 75 + "\r", end="", file=sys.stderr, flush=True)

@@ -31,6 +31,13 @@ def test_a_backend_that_does_what_it_should():
     assert "- 2 ops on one sample of each kind of numbers and range, dtypes: float64;" in done.stdout
     assert "**all passed**" in done.stdout
     assert "2/2 autodiff_activations" not in done.stdout
+    assert done.stderr == ""  # nor in a file that stderr goes to
+
+
+def test_a_terminal_sees_where_the_run_is(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert list(selftest._failures("numpy", [ops.sin], False, ["float64"])) == []
+    assert "1/1 autodiff_ops.sin" in capsys.readouterr().err
 
 
 def test_an_op_that_fails_is_in_the_report(tmp_path):
