@@ -321,7 +321,8 @@ def _sum_of(t: Any, axis: Any) -> Any:
 
 def _shifted(x: Any, axis: Any) -> Any:
     # Whole numbers become floating ones, as they do in `numpy.exp`.
-    return np.subtract(x, x.max(axis=axis, keepdims=True), dtype=np.result_type(x, np.float16))
+    dtype = None if x.dtype.kind == "f" else np.result_type(x, np.float16)
+    return np.subtract(x, x.max(axis=axis, keepdims=True), dtype=dtype)
 
 
 def _plain_softmax(x: Any, axis: Any) -> Any:

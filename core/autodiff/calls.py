@@ -173,8 +173,10 @@ def call(op: Callee, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
                     more = tuple(edges[2:])
         if op._count < 0:
             key = frozenset(map(type, xs))
+        elif len(xs) != op._count:
+            key = None
         else:
-            key = tuple(map(type, xs)) if len(xs) == op._count else None
+            key = type(xs[0]) if len(xs) == 1 else tuple(map(type, xs))
     kernel = op._known.get(key)
     if kernel is None:
         return cast("Any", op)._full(args, given)

@@ -284,3 +284,29 @@ def test_equality_with_what_holds_no_numbers_asks_the_other_side() -> None:
     assert [strange, v].index(v) == 1
     with pytest.raises(KernelError):
         operator.eq(Value(np.ones(3)), np.ones(2))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ops.tanh,
+        lambda x: ops.add(x, x),
+        lambda x: ops.add(x, 2.0),
+        lambda x: ops.sum(x, axis=0),
+        lambda x: ops.where(x > 1, x, x),
+        lambda x: ops.concat(x, x, axis=0),
+    ],
+)
+def test_arrays_take_the_short_path_from_the_second_call_on(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values and raw arrays alike, with attributes and without."""
+    x = np.linspace(0.5, 1.5, 6).reshape(2, 3)
+    expected = call(x)
+    call(Value(x))
+
+    def full(*args: Any) -> Any:
+        raise AssertionError("the long way")
+
+    monkeypatch.setattr(type(ops.tanh), "_full", full)
+
+    assert np.array_equal(call(x), expected)
+    assert np.array_equal(call(Value(x)).data, expected)
