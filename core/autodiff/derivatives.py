@@ -207,6 +207,8 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
 
     ``H v = d/dx (df(x) v)``: the gradient of a directional derivative. The other order, the directional derivative of
     the gradient, is what `hessian` is made of; for one direction it computes the gradient too, which nobody asked for.
+    Hence hooks that `f` puts on its results see no gradient of `f`, but that of the directional derivative, if it depends
+    on them.
 
     Parameters
     ----------
