@@ -24,7 +24,7 @@ from autodiff import (
     vjp,
 )
 from autodiff.errors import ArgumentError, AutodiffError, GradientTypeError, RuleError
-from autodiff.extend import elementwise, linear, primitive
+from autodiff.extend import elementwise, linear, primitive, sample
 
 RNG = np.random.default_rng(0)
 X, W = RNG.standard_normal((4, 3)), RNG.standard_normal((3, 3))
@@ -462,3 +462,17 @@ def test_rules_of_a_backend_push_real_tangents_of_the_shape_of_the_output() -> N
         np.testing.assert_allclose(jvp(times, (a, b), (da, db))[1], da * b + a * db)
 
     assert seen == [("f", (2, 3))] * 2
+
+
+def test_a_tangent_that_broadcasts_is_repeated() -> None:
+    """A forward rule may return what broadcasts to the shape of the output, in a plain pass and in a recorded one."""
+
+    @primitive(vjps=(lambda g, xp: xp.sum(g, axis=0),), jvps=(lambda t: t,), samples=[sample((3,))])
+    def in_two_rows(xp: Any, x: Any) -> Any:
+        return xp.broadcast_to(x, (2, 3)) + 0
+
+    x, t = np.ones(3), np.arange(3.0)
+    _, pushed = jvp(in_two_rows, [x], [t])
+    assert pushed.tolist() == [t.tolist()] * 2
+    _, again = jvp(lambda v: jvp(lambda w: in_two_rows(w * w), [v], [t])[1], [x], [t])
+    assert again.tolist() == [(2 * t * t).tolist()] * 2

@@ -220,6 +220,7 @@ _METHODS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "swapaxes": lambda: (0, 1),
     "take": lambda: (np.array([0, 1]), K(axis=1)),
     "to": lambda: ("numpy",),
+    "to_device": lambda: ("numpy",),
     "transpose": lambda: (1, 0),
 }
 for _name, _make in _METHODS.items():

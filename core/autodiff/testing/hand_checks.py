@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 #: So many calls with other attributes are made before a call is repeated.
-_OTHERS = 6
+_OTHERS = 12
 #: Up to so many differentiable inputs every subset of them is tried; beyond, each one alone.
 _SUBSETS = 3
 
