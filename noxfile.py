@@ -65,10 +65,7 @@ def sabotage(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def raises(session: nox.Session) -> None:
-    """Run all the tests, and fail if there is a ``raise`` of ours that none reaches, but for those that are listed.
-
-    It fails today: `tests/raises/unreached.txt` lists none until somebody has looked through a whole run.
-    """
+    """Run all the tests, and fail if there is a ``raise`` of ours that none reaches, but for those that are listed."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "raises", "-m", "slow or not slow", *session.posargs, env={"PYTHONPATH": "tests"})
 

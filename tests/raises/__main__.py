@@ -1,7 +1,6 @@
 """Run the tests, and tell which ``raise`` of ours none of them reaches: ``PYTHONPATH=tests python -m raises [of pytest]``.
 
-It fails if one is not reached that `unreached.txt` does not list, or one is that it lists. Today that file is empty, so
-that it fails for each that no test reaches: those that are right to be there are listed once a whole run is looked at.
+It fails if one is not reached that `unreached.txt` does not list, or one is that it lists.
 """
 
 from __future__ import annotations

@@ -14,10 +14,12 @@ from autodiff.testing.report import mismatch
 from autodiff.testing.tolerances import rounding
 from autodiff_numpy import loops
 from sabotage.equivalence import INPUTS, outcomes
+from sabotage.mutations import reached
 
-__all__ = ["SURVIVED", "before", "check_ops", "check_rule", "compare", "differing"]
+__all__ = ["SURVIVED", "before", "check_ops", "check_rule", "compare", "differing", "told_of"]
 
 SURVIVED = ("survived", "")
+UNREACHED = ("unreached", "nothing that was tried comes to this place")
 _BATCH = 250
 _DOUBLE = ("float64", "complex128")
 
@@ -43,13 +45,18 @@ def check_rule(mutant: Any, expected: Outcomes) -> tuple[str, str]:
     if outcome != SURVIVED:
         return outcome
     compared = compare(mutant, expected)
-    if compared[0] == "equivalent":
+    if compared[0] == "equivalent" and reached():
         return compared
     outcome = check_ops(mutant.ops, REST)
     if outcome == SURVIVED:
         with loops.without():
             outcome = check_ops(mutant.ops, PLAIN)
-    return compared if outcome == SURVIVED else outcome
+    return told_of(compared) if outcome == SURVIVED else outcome
+
+
+def told_of(compared: tuple[str, str]) -> tuple[str, str]:
+    """Return what became of a mutant that nothing caught: equal gradients mean nothing where its place never ran."""
+    return compared if compared[0] == "survived" or reached() else UNREACHED
 
 
 def check_ops(op_ids: list[str], passes: list[dict[str, Any]]) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """What can be wrong with a gradient rule: from the syntax tree of a function to the faults that can be planted in it.
 
 - `faults`: every `Fault` of a function, one changed place each, of a kind that has a name.
-- `RUNTIME`: what the changed sources call.
+- `RUNTIME`: what the changed sources call; `reached` tells whether one ran where it was changed.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
-__all__ = ["RUNTIME", "Fault", "faults"]
+__all__ = ["RUNTIME", "Fault", "faults", "marked", "reached"]
 
 _AXES = frozenset({"axis", "axes", "axis1", "axis2", "source", "destination", "dim"})
 _CASTS = frozenset({"astype", "_as_dtype"})
@@ -98,7 +98,32 @@ def _mirror(axis: Any) -> Any:
     return 0 if axis is None else ~axis if isinstance(axis, int) else axis
 
 
-RUNTIME: dict[str, Any] = {"__spoil__": _spoil, "__stale__": _stale, "__mirror__": _mirror}
+_marks = {"planted": False, "reached": False}
+
+
+def _reach() -> bool:
+    _marks["reached"] = True
+    return True
+
+
+def reached() -> bool:
+    """Tell whether the place of the fault that was planted in this process has run; True if none was marked."""
+    return _marks["reached"] or not _marks["planted"]
+
+
+def marked(fault: Fault) -> Fault:
+    """Return the fault, with a call before it that notes when its place is reached."""
+    _marks["planted"] = True
+    call = ast.Call(ast.Name("__reach__", ast.Load()), [], [])
+    node: ast.AST = (
+        ast.If(call, [fault.node], [])
+        if isinstance(fault.node, ast.stmt)
+        else ast.BoolOp(ast.And(), [call, cast("ast.expr", fault.node)])
+    )
+    return replace(fault, node=node)
+
+
+RUNTIME: dict[str, Any] = {"__spoil__": _spoil, "__stale__": _stale, "__mirror__": _mirror, "__reach__": _reach}
 
 
 # ---- the faults ----------------------------------------------------------------------------------------------------

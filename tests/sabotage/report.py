@@ -23,6 +23,7 @@ COLUMNS = {
     "rounding": "rounding",
     "survived": "survived",
     "unplanted": "survived",
+    "unreached": "survived",
 }
 _NAMES = ("planted", "caught", "equivalent", "rounding", "survived")
 Results = list[dict[str, Any]]
@@ -61,7 +62,7 @@ def show(results: Results, wanted: int, console: Console) -> None:
             style = "red" if row["survived"] else ""
             table.add_row(name, *map(str, row.values()), f"{row['caught'] / real:.0%}" if real else "-", style=style)
         console.print(table)
-    for result in _of(results, "survived", "unplanted", "rounding"):
+    for result in _of(results, "survived", "unplanted", "unreached", "rounding"):
         console.print(f"{result['outcome']}: {_line(result)}", markup=False, soft_wrap=True)
     console.print(summary(results, wanted))
 
@@ -98,7 +99,7 @@ def page(results: Results, wanted: int) -> str:
         "- *caught*: the kit fails; for the engine the kit or a test, for a choice at a kink its row in [kinks.md](kinks.md).",
         "- *equivalent*: gradients are bitwise equal on 1,000 random inputs.",
         "- *rounding*: they are not, but agree within the tolerance of the kit on all of them; not caught.",
-        "- *survived*: they differ by more on some input; not caught.",
+        "- *survived*: they differ by more on some input, or nothing comes to the place of the fault; not caught.",
         "",
         *_table({part: _of_part(results, part) for part in ("rules", "scheduler")}, "part"),
         f"By outcome: {', '.join(f'{name} {n:,}' for name, n in Counter(r['outcome'] for r in results).most_common())}.",
@@ -112,6 +113,7 @@ def page(results: Results, wanted: int) -> str:
     for outcome, title in (
         ("survived", "Survived"),
         ("unplanted", "Could not be planted"),
+        ("unreached", "Where nothing comes"),
         ("rounding", "Differ by rounding"),
         ("equivalent", "Equivalent"),
     ):

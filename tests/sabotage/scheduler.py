@@ -20,9 +20,9 @@ from _pytest.runner import runtestprotocol
 
 import autodiff
 from autodiff import Value, ops
-from sabotage.checks import SURVIVED, check_ops, differing
+from sabotage.checks import SURVIVED, check_ops, differing, told_of
 from sabotage.equivalence import INPUTS
-from sabotage.mutations import faults
+from sabotage.mutations import faults, reached
 from sabotage.rules import Mutant, keyed, unique
 from sabotage.sources import source_of
 
@@ -179,7 +179,7 @@ def check_scheduler(mutant: Mutant, expected: dict[int, Any]) -> tuple[str, str]
     if outcome != SURVIVED:
         return outcome
     compared = compare_programs(expected)
-    most = _QUICK if compared[0] == "equivalent" else _SLOWEST
+    most = _QUICK if compared[0] == "equivalent" and reached() else _SLOWEST
     (where,) = mutant.items
     for item, seconds, called in sorted(_items, key=lambda entry: entry[1]):
         if where in called and seconds < most:
@@ -187,7 +187,7 @@ def check_scheduler(mutant: Mutant, expected: dict[int, Any]) -> tuple[str, str]
                 told = _fails(item)
             if told:
                 return "caught", told[:200]
-    return compared
+    return told_of(compared)
 
 
 # ---- survivors ------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from autodiff.registry import registry
-from sabotage.mutations import RUNTIME, Fault
+from sabotage.mutations import RUNTIME, Fault, marked
 
 __all__ = ["Source", "function_of", "functions", "source_of"]
 
@@ -55,6 +55,7 @@ class Source:
         Of a function that others make, and that none has made yet, these are the ones that count.
         """
         before = self._unchanged
+        fault = marked(fault)
         mend = fault.plant()
         try:
             after = self._compiled()
