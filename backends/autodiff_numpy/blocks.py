@@ -53,6 +53,12 @@ _WIDTH = 512
 #: From so many lanes on, a step of all at once costs less than NumPy's loop along each.
 MANY = 256
 
+#: From so many elements on, fifty calls of NumPy cost less than one of the standard library for each.
+SEVERAL = 512
+
+#: From so many elements on, four operations on bits cost less than one call of `numpy.where`.
+MASKED = 4096
+
 #: From so many elements in a row on, NumPy's own call for each row costs little.
 LONG = 128
 
@@ -61,7 +67,17 @@ LONG = 128
 def tiny() -> Iterator[None]:
     """Let every array count as large, and cut it into blocks of a few elements."""
     names = globals()
-    made = {"LARGE": 1, "BLOCK": 4, "CACHED": 32, "_LINE": 32, "_WIDTH": 2, "MANY": 2, "LONG": 1}
+    made = {
+        "LARGE": 1,
+        "BLOCK": 4,
+        "CACHED": 32,
+        "_LINE": 32,
+        "_WIDTH": 2,
+        "MANY": 2,
+        "LONG": 1,
+        "SEVERAL": 1,
+        "MASKED": 1,
+    }
     before = {name: names[name] for name in made}
     names.update(made)
     try:

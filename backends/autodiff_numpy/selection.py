@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from autodiff_numpy import blocks
+
 __all__ = ["choose", "keep"]
 
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
-#: Below so many elements one call of `numpy.where` is cheaper than four of anything.
-_FEW = 4096
-
 
 def keep(g: Any, mask: Any) -> Any:
     """Return `g` where `mask` holds and 0 elsewhere, in a new array."""
-    if g.size < _FEW or g.itemsize not in _BITS:
+    if g.size < blocks.MASKED or g.itemsize not in _BITS:
         return np.where(mask, g, g.dtype.type(0))
     bits = _mask_bits(mask, g)
     np.bitwise_and(bits, g.view(bits.dtype), out=bits)
@@ -28,7 +27,7 @@ def keep(g: Any, mask: Any) -> Any:
 
 def choose(mask: Any, a: Any, b: Any) -> Any:
     """Return `a` where `mask` holds and `b` elsewhere; both have one shape and dtype, and `b` is spent."""
-    if b.size < _FEW or b.itemsize not in _BITS:
+    if b.size < blocks.MASKED or b.itemsize not in _BITS:
         return np.where(mask, a, b)
     bits = _mask_bits(mask, b)
     chosen = b.view(bits.dtype)

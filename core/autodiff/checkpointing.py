@@ -142,7 +142,12 @@ def checkpoint_sequential(functions: Sequence[Function], segments: int | None = 
     """
     if not isinstance(functions, Iterable):
         raise ArgumentTypeError(f"checkpoint_sequential takes a sequence of functions; it was given {shown(functions)}")
-    listed = list(functions)
+    try:
+        listed = list(functions)
+    except TypeError as exc:  # an array of no dimension calls itself iterable
+        raise ArgumentTypeError(
+            f"checkpoint_sequential takes a sequence of functions; it was given {shown(functions)}"
+        ) from exc
     for function in listed:
         check_function("checkpoint_sequential", function)
     count = (isqrt(len(listed) - 1) + 1 if listed else 0) if segments is None else segments

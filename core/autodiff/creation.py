@@ -158,6 +158,8 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
         needs a gradient.
     BackendUnavailableError
         The backend of its device cannot run here.
+    BufferError
+        What the protocol has for it: the dtype is none of DLPack's, or it would take a copy that ``copy=False`` forbids.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from typing import Any
 
 from autodiff.extend import ArgumentError, Array, Sample, elementwise, unary
 from autodiff_activations.reals import real
-from autodiff_ops.elementwise.special import FEW, SINGLE, erf, in_blocks, tanh_of
+from autodiff_ops.elementwise.special import SINGLE, erf, in_blocks, tanh_of
 from autodiff_ops.shapes import is_half
 
 _WIDE = unary(-4.0, 4.0)
@@ -208,11 +208,11 @@ def gelu(xp: Any, x: Any, *, approximate: str = "none") -> Any:
 def _gelu_numpy(x: Any, *, approximate: str) -> Any:
     import numpy as np
 
-    if approximate == "none" and x.dtype == np.float32 and x.size >= FEW:
-        from autodiff_numpy.blocks import by_elements
+    from autodiff_numpy import blocks
 
+    if approximate == "none" and x.dtype == np.float32 and x.size >= blocks.SEVERAL:
         with np.errstate(over="ignore", under="ignore"):  # the powers of large and small numbers
-            return by_elements(_gelu_single, x)
+            return blocks.by_elements(_gelu_single, x)
     return in_blocks(lambda x: gelu.function(np, x, approximate=approximate), x)
 
 
@@ -246,12 +246,13 @@ def _gelu_rule_single(out: Any, g: Any, x: Any) -> None:
 def _gelu_vjp_numpy(g: Any, x: Any, approximate: str, out: Any = None) -> Any:
     import numpy as np
 
-    if approximate == "none" and x.dtype == g.dtype == np.float32 and x.size >= FEW:
+    from autodiff_numpy import blocks
+
+    if approximate == "none" and x.dtype == g.dtype == np.float32 and x.size >= blocks.SEVERAL:
         from autodiff_numpy.arithmetic import free
-        from autodiff_numpy.blocks import by_elements
 
         with np.errstate(over="ignore", under="ignore"):
-            return by_elements(_gelu_rule_single, g, x, out=free(out, x))
+            return blocks.by_elements(_gelu_rule_single, g, x, out=free(out, x))
     return in_blocks(lambda g, x: g * _gelu_partial(x, approximate, np), g, x)
 
 

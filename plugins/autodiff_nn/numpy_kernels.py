@@ -353,7 +353,7 @@ def _large_adam_step(
     decoupled: bool,
 ) -> Any:
     keep, keep_square = betas
-    scale, eps = adam_factors(step, lr, betas, eps)
+    scale, eps = adam_factors(step, lr, betas, eps, weight_decay)
 
     def compute(outs: Any, ins: Any) -> None:
         (out, new, new_square), (x, g, mean, square) = outs, ins

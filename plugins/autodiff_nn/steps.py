@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import Array, Sample, primitive, sample
+from autodiff.extend import ArgumentError, Array, Sample, primitive, sample
+from autodiff_nn.checks import told
 
 __all__ = ["adam_factors", "adam_step", "momentum_step", "sgd_step"]
 
@@ -114,7 +115,7 @@ def adam_step(
     >>> autodiff.ops.adam_step(np.ones(1), np.ones(1), zero, zero, step=1, lr=0.5)[0].round(6)
     array([0.5])
     """
-    scale, eps = adam_factors(step, lr, betas, eps)
+    scale, eps = adam_factors(step, lr, betas, eps, weight_decay)
     if decoupled:
         x = x * (1 - lr * weight_decay)
     elif weight_decay:
@@ -125,8 +126,24 @@ def adam_step(
     return x - scale * (mean / (xp.sqrt(square) + eps)), mean, square
 
 
-def adam_factors(step: int, lr: float, betas: tuple[float, float], eps: float) -> tuple[float, float]:
-    """Return `lr` and `eps` with what undoes that the running means begin at zero: the order of the end of section 2."""
+def adam_factors(step: Any, lr: Any, betas: Any, eps: Any, weight_decay: Any) -> tuple[float, float]:
+    """Return `lr` and `eps` with what undoes that the running means begin at zero: the order of the end of section 2.
+
+    Raises
+    ------
+    ArgumentError
+        `step` does not count from 1, or `betas` are not from 0 to below 1.
+    TypeError
+        An option is no number; whoever calls the op is told so with all that it was given.
+    """
+    if not isinstance(step, int) or step < 1:
+        raise ArgumentError(f"adam_step: step is the number of a step, from 1; it was given {told(step)}")
     keep, keep_square = betas
+    options = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "betas[0]": keep, "betas[1]": keep_square}
+    for name, option in options.items():
+        if not isinstance(option, (int, float)):
+            raise TypeError(f"{name} is a number")
+    if not 0 <= min(betas) <= max(betas) < 1:
+        raise ArgumentError(f"adam_step: betas are from 0 to below 1; it was given {told(betas)}")
     root = (1 - keep_square**step) ** 0.5
     return lr * root / (1 - keep**step), eps * root

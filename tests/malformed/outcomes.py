@@ -21,7 +21,7 @@ from malformed.faults import Call
 __all__ = ["Hang", "attempt", "limited"]
 
 #: Errors of Python and NumPy that are right as they are: nothing of ours could say more.
-_BY_NAME = frozenset({"LinAlgError", "MissingPackageError", "MemoryError", "_ArrayMemoryError"})
+_BY_NAME = frozenset({"LinAlgError", "MissingPackageError", "MemoryError", "_ArrayMemoryError", "BufferError"})
 
 
 class Hang(BaseException):

@@ -30,8 +30,9 @@ from autodiff.extend import Backend, ops_of, primitive, sample
 from autodiff.registry import Registry, registry
 from autodiff.signatures import parameters_of
 from autodiff.standard import Missing
-from autodiff.testing import ConformanceError, check_op
+from autodiff.testing import ConformanceError, check_op, numeric_vjp
 from autodiff_cli import bench
+from autodiff_cli.demo import report
 from autodiff_cli.errors import CannotRunError
 from autodiff_numpy import activations, blocks
 
@@ -193,6 +194,16 @@ def test_a_pass_within_a_pass_that_spends_the_graph() -> None:
         (z * 1.0).sum().backward()
 
 
+def test_functions_that_only_seem_to_be_a_sequence() -> None:
+    with pytest.raises(ArgumentTypeError, match="takes a sequence of functions; it was given"):
+        autodiff.checkpoint_sequential(np.array(1.0))
+
+
+def test_a_function_of_differences_that_returns_a_number() -> None:
+    with pytest.raises(ArgumentError, match=r"the function returns a list of arrays; it returned 3\.0"):
+        numeric_vjp(lambda x: 3.0, [np.ones(1)], [np.ones(1)], 0)
+
+
 # ---- rules, kernels and the kit --------------------------------------------------------------------------------
 
 
@@ -260,6 +271,10 @@ def _optimizer() -> Any:
     return nn.Adam([Value([1.0])], lr=0.1)
 
 
+def _adam_step(**options: Any) -> Any:
+    return ops.adam_step(*[np.ones(2)] * 4, lr=0.1, **options)
+
+
 @pytest.mark.parametrize(
     ("call", "told"),
     [
@@ -284,6 +299,9 @@ def _optimizer() -> Any:
             r"milestones are numbers of steps; they were given as list \['soon'\]",
         ),
         (lambda: nn.LayerNorm(2)("text"), "LayerNorm takes an array; it was given str 'text'"),
+        (lambda: _adam_step(step=0), "step is the number of a step, from 1; it was given 0"),
+        (lambda: _adam_step(step=1, eps="small"), "adam_step' was given x: .*eps='small'.*: eps is a number"),
+        (lambda: _adam_step(step=1, betas=(1.0, 0.9)), r"betas are from 0 to below 1; it was given \(1.0, 0.9\)"),
     ],
 )
 def test_what_networks_are_given(call: Any, told: str) -> None:
@@ -322,3 +340,8 @@ def test_what_a_schedule_and_an_optimiser_have_to_have() -> None:
 def test_results_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(CannotRunError, match="cannot write"):
         bench._write(tmp_path, [])
+
+
+def test_a_file_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(CannotRunError, match="cannot be written"):
+        report.write(tmp_path / "nowhere" / "file", b"content")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,17 @@ def test_what_changes_nothing_is_equivalent(monkeypatch: pytest.MonkeyPatch) -> 
     ((_, (outcome, told), _),) = trials([mutant], _check, seconds=300)
     assert outcome == "equivalent"
     assert int(told.split()[3]) >= 1000
+
+
+def test_where_nothing_comes_is_no_equivalence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients that are equal on inputs which never come to the place say nothing of it."""
+    monkeypatch.setattr(checks, "check_op", lambda *args, **options: None)
+    monkeypatch.setattr(checks, "kinks", list)
+    mutant = _planted("autodiff_ops.exp", "factor", "")
+    work = partial(checks.check_rule, expected={})
+    ((_, outcome, _),) = trials([mutant], work, seconds=300)
+    assert outcome == checks.UNREACHED
+    assert checks.reached()  # nothing was planted in this process
 
 
 def test_a_choice_at_a_kink_is_caught_by_its_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,10 @@ def numeric_vjp(
             f"numeric_vjp: argnum is the number of a float or complex array of {len(xs)}; it was given {shown(argnum)}"
         )
     x = xs[argnum]
-    found = [(np.shape(y), np.shape(c)) for y, c in zip(f(*xs), cotangents, strict=False)]
+    ys = f(*xs)
+    if not isinstance(ys, list | tuple):
+        raise ArgumentError(f"numeric_vjp: the function returns a list of arrays; it returned {shown(ys)}")
+    found = [(np.shape(y), np.shape(c)) for y, c in zip(ys, cotangents, strict=False)]
     if len(found) != len(cotangents) or any(y != c for y, c in found):
         raise ArgumentError(f"numeric_vjp: cotangents are like the results of the function; they are not: {found}")
     eps = step(x.dtype) if eps is None else eps

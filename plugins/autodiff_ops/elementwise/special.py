@@ -31,8 +31,6 @@ _SLOPE = 2 / math.sqrt(math.pi)
 
 #: So many elements at a time: what is computed on the way stays in the cache.
 _BLOCK = 16384
-#: For fewer elements the standard library is faster than fifty calls of NumPy.
-FEW = 512
 
 
 def in_blocks(function: Callable[..., Any], *arrays: Any) -> Any:
@@ -104,17 +102,17 @@ def erf(xp: Any, x: Any) -> Any:
 def _erf_numpy(x: Any) -> Any:
     import numpy as np
 
+    from autodiff_numpy import blocks
+
     require_real("erf", x.dtype, np)
     if x.dtype == np.float16:  # its range is too small for the coefficients
         return _erf_numpy(x.astype(np.float32)).astype(np.float16)
-    if x.size < FEW:
+    if x.size < blocks.SEVERAL:
         dtype = np.result_type(x, np.float32 if x.dtype == np.float32 else np.float64)
         return np.array([math.erf(number) for number in x.reshape(-1).tolist()], dtype).reshape(x.shape)
     if x.dtype == np.float32:
-        from autodiff_numpy.blocks import by_elements
-
         with np.errstate(over="ignore", under="ignore"):  # the powers of large and small numbers
-            return by_elements(lambda out, x: tanh_of(SINGLE, x, np.multiply(x, x), out), x)
+            return blocks.by_elements(lambda out, x: tanh_of(SINGLE, x, np.multiply(x, x), out), x)
     return in_blocks(partial(erf.function, np), x)
 
 
