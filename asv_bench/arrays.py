@@ -165,6 +165,7 @@ class _Autodiff:
             setattr(self, name, lambda x, axis=None, op=ops[f"autodiff_ops.{name}"]: op(x, axis=axis))
         self.swap = lambda x: ops.swapaxes(x, axis1=1, axis2=2)
         self.linear, self.layer_norm, self.cross_entropy = nn.linear, nn.layer_norm, nn.cross_entropy
+        self.attention = nn.scaled_dot_product_attention
         self.cumulative_sum = lambda x, axis: ops.cumulative_sum(x, axis=axis)
         self.cumulative_prod = lambda x, axis: ops.cumulative_prod(x, axis=axis)
         self.sort = lambda x, axis: ops.sort(x, axis=axis)
@@ -172,9 +173,6 @@ class _Autodiff:
         self.leaf: Any = Value
         self.array: Any = lambda x: x
         self.numpy: Any = np.asarray
-
-    def attention(self, q: Any, k: Any, v: Any) -> Any:
-        return self.softmax((q @ k.mT) * q.shape[-1] ** -0.5) @ v
 
     def bytes(self, run: Callable[[], Any], leaves: list[Any]) -> int:
         """Return the most that a run holds at a time, as NumPy tells tracemalloc."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 from autodiff.extend import ArgumentError, Array, Sample, elementwise, unary
@@ -220,7 +221,20 @@ def _gelu_numpy(x: Any, *, approximate: str) -> Any:
 _SCALED = tuple(c * _ROOT_HALF * 0.5 ** (len(SINGLE) - 1 - i) for i, c in enumerate(SINGLE))
 
 
+@cache
+def _for_loops() -> tuple[Any, ...]:
+    """Return these, the density of 0 and the largest number, in the precision of the loops that Numba compiles."""
+    import numpy as np
+
+    return tuple(map(np.float32, _SCALED)), np.float32(_DENSITY), np.finfo(np.float32).max
+
+
 def _gelu_single(out: Any, x: Any) -> None:
+    from autodiff_numpy.loops import loop
+
+    coefficients, _, high = _for_loops()
+    if loop("gelu", x.size)(coefficients, x, high, out):
+        return
     tanh_of(_SCALED, x, x * x, out)
     out += 1
     out *= x
@@ -230,6 +244,10 @@ def _gelu_single(out: Any, x: Any) -> None:
 def _gelu_rule_single(out: Any, g: Any, x: Any) -> None:
     import numpy as np
 
+    from autodiff_numpy.loops import loop
+
+    if loop("gelu_rule", x.size)(*_for_loops()[:2], g, x, _for_loops()[2], out):
+        return
     square = x * x
     slope = tanh_of(_SCALED, x, square, np.empty_like(x))
     slope += 1

@@ -5,8 +5,8 @@
 >>> model = nn.Sequential(nn.Linear(2, 16), ops.tanh, nn.Linear(16, 1))
 >>> optimizer = nn.Adam(model.parameters(), lr=1e-2)
 
-It is a plugin like anyone else's: it registers the fused ops `linear`, `layer_norm` and `cross_entropy_with_logits`
-and the steps of the optimisers, and everything else is written with registered ops, for every backend.
+It is a plugin like anyone else's: it registers the fused ops `linear`, `layer_norm`, `cross_entropy_with_logits` and
+`attention` and the steps of the optimisers, and everything else is written with registered ops, for every backend.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from autodiff.extend import hookimpl, ops_of
-from autodiff_nn import fused, numpy_kernels, steps  # noqa: F401  # the import gives the fused ops their NumPy kernels
+from autodiff_nn import attention, fused, numpy_attention, numpy_kernels, steps  # noqa: F401  # which give the ops NumPy's kernels
+from autodiff_nn.attention import scaled_dot_product_attention
 from autodiff_nn.fused import cross_entropy_with_logits, layer_norm, linear
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "save",
+    "scaled_dot_product_attention",
 ]
 
 # Plugins are loaded when autodiff is first used, also by those who train nothing: the rest waits until it is asked for.
@@ -101,5 +103,5 @@ def __dir__() -> list[str]:
 @hookimpl
 def register_ops(register: Callable[..., None]) -> None:
     """Register the fused ops, and the steps of the optimisers."""
-    for op in ops_of(fused, steps):
+    for op in ops_of(attention, fused, steps):
         register(op)

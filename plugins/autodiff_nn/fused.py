@@ -14,7 +14,7 @@ from autodiff.extend import ArgumentError, ArgumentTypeError, Array, Sample, bac
 __all__ = ["cross_entropy_with_logits", "layer_norm", "linear"]
 
 
-def _wide(x: Any, xp: Any) -> Any:
+def wide(x: Any, xp: Any) -> Any:
     """Return half precision as float32, in which its sums are taken; anything else as it is."""
     return xp.astype(x, xp.float32) if x.dtype == getattr(xp, "float16", None) else x
 
@@ -40,7 +40,7 @@ def linear_vjp_weight(g: Any, x: Any, xp: Any) -> Any:
 
 
 def linear_vjp_bias(g: Any, bias_shape: Any, xp: Any) -> Any:
-    g = _wide(g, xp)
+    g = wide(g, xp)
     return xp.sum(_rows(g, xp), axis=0) if bias_shape else xp.sum(g)
 
 
@@ -133,30 +133,30 @@ def _standard(x: Any, ndim: int, eps: float, xp: Any) -> tuple[Any, Any]:
 
 def layer_norm_vjp_x(g: Any, x: Any, weight: Any, ndim: int, eps: float, xp: Any) -> Any:
     axes = tuple(range(-ndim, 0))
-    y, factor = _standard(_wide(x, xp), ndim, eps, xp)
+    y, factor = _standard(wide(x, xp), ndim, eps, xp)
     g = g * weight
     along = y * xp.mean(g * y, axis=axes, keepdims=True)
     return (g - xp.mean(g, axis=axes, keepdims=True) - along) * factor
 
 
 def layer_norm_vjp_weight(g: Any, x: Any, weight_shape: Any, ndim: int, eps: float, xp: Any) -> Any:
-    y, _ = _standard(_wide(x, xp), ndim, eps, xp)
+    y, _ = _standard(wide(x, xp), ndim, eps, xp)
     return layer_norm_vjp_bias(g * y, weight_shape, ndim, xp)
 
 
 def layer_norm_vjp_bias(g: Any, bias_shape: Any, ndim: int, xp: Any) -> Any:
-    return xp.sum(_wide(g, xp), axis=tuple(range(g.ndim - ndim)) if bias_shape else None)
+    return xp.sum(wide(g, xp), axis=tuple(range(g.ndim - ndim)) if bias_shape else None)
 
 
 def layer_norm_jvp_x(t: Any, x: Any, weight: Any, ndim: int, eps: float, xp: Any) -> Any:
     axes = tuple(range(-ndim, 0))
-    y, factor = _standard(_wide(x, xp), ndim, eps, xp)
+    y, factor = _standard(wide(x, xp), ndim, eps, xp)
     along = y * xp.mean(t * y, axis=axes, keepdims=True)
     return (t - xp.mean(t, axis=axes, keepdims=True) - along) * factor * weight
 
 
 def layer_norm_jvp_weight(t: Any, x: Any, ndim: int, eps: float, xp: Any) -> Any:
-    return _standard(_wide(x, xp), ndim, eps, xp)[0] * t
+    return _standard(wide(x, xp), ndim, eps, xp)[0] * t
 
 
 def layer_norm_jvp_bias(t: Any) -> Any:
@@ -221,7 +221,7 @@ def layer_norm(xp: Any, x: Any, weight: Any, bias: Any, *, ndim: int = 1, eps: f
     _check_layer_norm(x, weight, bias, ndim)
     if not xp.isdtype(x.dtype, "real floating"):
         raise ArgumentTypeError(f"layer_norm takes real floating-point numbers; x has dtype {x.dtype}")
-    y, _ = _standard(_wide(x, xp), ndim, eps, xp)
+    y, _ = _standard(wide(x, xp), ndim, eps, xp)
     y = y * weight + bias
     arrays = [a for a in (x, weight, bias) if hasattr(a, "dtype")]
     return xp.astype(y, xp.result_type(*arrays))
@@ -315,10 +315,10 @@ def cross_entropy_with_logits(xp: Any, x: Any, target: Any, *, axis: int = -1) -
     array([0.])
     """
     _check_cross_entropy(xp, x, target, axis)
-    wide = _wide(x, xp)
-    top = xp.max(wide, axis=axis, keepdims=True)
-    total = top + xp.log(xp.sum(xp.exp(wide - top), axis=axis, keepdims=True))
-    at_class = xp.sum(xp.where(_is_class(x, target, axis, xp), wide, xp.zeros_like(wide)), axis=axis)
+    x_wide = wide(x, xp)
+    top = xp.max(x_wide, axis=axis, keepdims=True)
+    total = top + xp.log(xp.sum(xp.exp(x_wide - top), axis=axis, keepdims=True))
+    at_class = xp.sum(xp.where(_is_class(x, target, axis, xp), x_wide, xp.zeros_like(x_wide)), axis=axis)
     return xp.astype(xp.squeeze(total, axis=axis) - at_class, x.dtype), total
 
 

@@ -23,6 +23,11 @@ _ROWS, _WIDTH = 700, 300
 _LABELS = np.random.default_rng(2).integers(0, _WIDTH, _ROWS)
 _PLACES = np.random.default_rng(3).integers(-_WIDTH, _WIDTH, (_ROWS, _WIDTH))
 
+
+def _attention(x: Any) -> Any:
+    return nn.scaled_dot_product_attention(x[:, :100], x[:, 100:200], x[:, 200:])
+
+
 #: A call, how many arrays it is given beside the first, and the loops that it runs forward and backward.
 _CALLS: dict[str, tuple[Callable[..., Any], int, str]] = {
     "layer_norm": (nn.layer_norm, 2, "layer_norm layer_norm_rule"),
@@ -41,6 +46,8 @@ _CALLS: dict[str, tuple[Callable[..., Any], int, str]] = {
         0,
         "add_rows",
     ),
+    "gelu": (ops.gelu, 0, "gelu gelu_rule"),
+    "attention": (_attention, 0, "attention_weights attention_slopes"),
     "take_along_axis": (lambda x: ops.take_along_axis(x, _PLACES, axis=1), 0, "add_at take"),
 }
 _SPECIAL = {

@@ -227,6 +227,25 @@ def _cross_entropy(x: Any, target: Any, *, axis: int) -> Any:
     return F.cross_entropy(x.movedim(axis, min(1, x.ndim - 1)), target, reduction="none")
 
 
+def _scaled_dot_product_attention(
+    query: Any, key: Any, value: Any, *, attn_mask: Any, dropout_p: float, is_causal: bool, scale: Any, generator: Any
+) -> Any:
+    return F.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)
+
+
+def _attention(query: Any, key: Any, value: Any, attn_mask: Any, *, is_causal: bool, scale: float | None) -> Any:
+    """Have torch mask by an array, since it takes either of the two, and broadcast first, since it does not always."""
+    lead = torch.broadcast_shapes(*(x.shape[:-2] for x in (query, key, value, attn_mask)))
+    query, key, value = (x.expand(*lead, *x.shape[-2:]) for x in (query, key, value))
+    sizes = query.shape[-2], key.shape[-2]
+    mask = attn_mask.expand(sizes) if attn_mask.ndim < 2 else attn_mask
+    if is_causal:
+        later = torch.ones(sizes, dtype=torch.bool).tril().logical_not()
+        infinity = torch.zeros(sizes, dtype=query.dtype).masked_fill(later, -torch.inf)
+        mask = infinity.masked_fill(mask.logical_not(), -torch.inf) if mask.dtype == torch.bool else mask + infinity
+    return F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
+
+
 # ---- the table --------------------------------------------------------------------------------------------
 
 _SAME_NAME = """
@@ -406,9 +425,11 @@ COUNTERPARTS: dict[str, Function | str] = {
     "autodiff_activations.softsign": F.softsign,
     "autodiff_activations.tanhshrink": F.tanhshrink,
     # neural networks
+    "autodiff_nn.attention": _attention,
     "autodiff_nn.cross_entropy_with_logits": _cross_entropy,
     "autodiff_nn.layer_norm": _layer_norm,
     "autodiff_nn.linear": lambda x, weight, bias: torch.matmul(x, weight.mT) + bias,
+    "autodiff_nn.scaled_dot_product_attention": _scaled_dot_product_attention,
 }
 
 _REAL_IN_TORCH = {"autodiff_ops.nanmean", "autodiff_ops.nansum", "autodiff_ops.xlogy"}
