@@ -378,11 +378,10 @@ def _convolution_autodiff(data: dict[str, Any]) -> Run:
     def run() -> Any:
         x, w = Value(data["x"]), Value(data["w"])
         size = x.shape[-1] - _SIDE + 1
-        y = sum(
-            ops.einsum(x[:, :, i : i + size, j : j + size], w[:, :, i, j], subscripts="nchw,oc->nohw")
-            for i in range(_SIDE)
-            for j in range(_SIDE)
-        )
+        # Of each pixel its neighbourhood, and one product: autodiff has no convolution of images.
+        shifted = [x[:, :, i : i + size, j : j + size] for i in range(_SIDE) for j in range(_SIDE)]
+        parts = ops.stack(*shifted, axis=2).reshape((len(x), -1, size * size))
+        y = w.reshape((len(w), -1)) @ parts
         (y * y).sum().backward()
         return [x.grad, w.grad]
 

@@ -6,6 +6,7 @@ Labels are strings: a letter, or ``.k`` for the axis of an ellipsis that is k-th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from autodiff.extend import ArgumentError, Array, Sample, composite, sample
@@ -99,7 +100,9 @@ def einsum(*xs: Any, subscripts: str) -> Any:
     5.0
     """
     arrays = [arrayed(x) for x in xs]
-    inputs, output = _parse(subscripts, [len(x.shape) for x in arrays])
+    if not isinstance(subscripts, str):
+        raise ArgumentError(f"einsum takes subscripts such as 'ij,jk->ik'; it was given {subscripts!r:.60}")
+    inputs, output = _parse(subscripts, tuple([len(x.shape) for x in arrays]))
     sizes = _sizes(subscripts, inputs, [x.shape for x in arrays])
     terms: list[_Term] = [_distinct(_Term(x, labels), sizes) for x, labels in zip(arrays, inputs, strict=True)]
     for i, term in enumerate(terms):
@@ -114,13 +117,14 @@ def einsum(*xs: Any, subscripts: str) -> Any:
             chosen = [_contract(first, second, sizes, needed), *later]
         terms = [*rest, *chosen]
     (result,) = terms
+    if result.labels == output and len(arrays) > 1:  # a single operand might be the caller's own
+        return result.array
     return permute_dims(result.array, axes=tuple(result.labels.index(label) for label in output))
 
 
-def _parse(subscripts: str, ndims: Sequence[int]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
-    """Return the labels of the operands and of the result."""
-    if not isinstance(subscripts, str):
-        raise ArgumentError(f"einsum takes subscripts such as 'ij,jk->ik'; it was given {subscripts!r:.60}")
+@lru_cache
+def _parse(subscripts: str, ndims: tuple[int, ...]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """Return the labels of the operands and of the result; nobody may change the list."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     parts = left.split(",")
     if len(parts) != len(ndims):
@@ -222,7 +226,7 @@ def _contract(one: _Term, two: _Term, sizes: dict[str, int], needed: set[str]) -
         rows, inner, columns = (size_of(sizes[label] for label in group) for group in (left, summed, right))
         x = _laid_out(one, (*batch, *left, *summed), (*stack, rows, inner))
         y = _laid_out(two, (*batch, *summed, *right), (*stack, inner, columns))
-        return _Term(reshape(matmul(x, y), shape=tuple(sizes[label] for label in labels)), labels)
+        return _Term(_shaped(matmul(x, y), tuple(sizes[label] for label in labels)), labels)
     # Nothing to sum, or inner products alone, for which stacks of 1 x n matrices would be slow.
     inside = [sizes[label] for label in summed]
     x = _laid_out(
@@ -237,6 +241,11 @@ def _contract(one: _Term, two: _Term, sizes: dict[str, int], needed: set[str]) -
 
 def _laid_out(term: _Term, labels: Sequence[str], shape: Sequence[int]) -> Any:
     """Return the array of a term with its axes in another order and shape."""
-    return reshape(
-        permute_dims(term.array, axes=tuple(term.labels.index(label) for label in labels)), shape=tuple(shape)
-    )
+    x = term.array
+    if term.labels != tuple(labels):
+        x = permute_dims(x, axes=tuple(term.labels.index(label) for label in labels))
+    return _shaped(x, tuple(shape))
+
+
+def _shaped(x: Any, shape: tuple[int, ...]) -> Any:
+    return x if tuple(x.shape) == shape else reshape(x, shape=shape)

@@ -137,3 +137,15 @@ def test_a_diagonal_of_different_sizes():
         ops.einsum(Value(np.ones((2, 3))), subscripts="ii")
     with pytest.raises(AutodiffError, match=r"einsum.*'i'"):
         ops.einsum(Value(np.ones((1, 3))), subscripts="ii")
+
+
+def test_a_product_that_is_laid_out_well_is_one_op():
+    """No axis is moved and nothing is reshaped where that changes nothing; a single operand is still another Value."""
+    x, y = Value(np.ones((2, 3, 4))), Value(np.ones((2, 4, 5)))
+
+    product = ops.einsum(x, y, subscripts="bij,bjk->bik")
+    same = ops.einsum(x, subscripts="bij->bij")
+
+    assert product._edge.plan.op.name == "matmul"
+    assert {product._edge.edge1, product._edge.edge2} == {x._edge, y._edge}
+    assert same is not x
