@@ -246,7 +246,9 @@ def _gelu_rule_single(out: Any, g: Any, x: Any) -> None:
 
     from autodiff_numpy.loops import loop
 
-    if loop("gelu_rule", x.size)(*_for_loops()[:2], g, x, _for_loops()[2], out):
+    coefficients, density, high = _for_loops()
+    np.copyto(out, g)  # nothing, where it is the same memory
+    if loop("gelu_rule", x.size)(coefficients, density, x, high / 2, out):
         return
     square = x * x
     slope = tanh_of(_SCALED, x, square, np.empty_like(x))

@@ -45,7 +45,11 @@ def _rows_times(x: Any, matrix: Any) -> Any:
     """Return ``x @ matrix`` by one product: NumPy makes one for each matrix of a stack."""
     if x.ndim < 3 or not x.flags.c_contiguous:
         return x @ matrix
-    return (x.reshape(prod(x.shape[:-1]), x.shape[-1]) @ matrix).reshape(*x.shape[:-1], matrix.shape[1])
+    # Into an array that is no view: what comes next may write into it.
+    y = np.empty((*x.shape[:-1], matrix.shape[1]), np.result_type(x, matrix))
+    rows = prod(x.shape[:-1])
+    np.matmul(x.reshape(rows, x.shape[-1]), matrix, y.reshape(rows, matrix.shape[1]))
+    return y
 
 
 def _linear_rule_x(g: Any, weight: Any) -> Any:
@@ -59,6 +63,9 @@ def _linear_rule_weight(g: Any, x: Any) -> Any:
 
 
 def _linear_rule_bias(g: Any, bias_shape: Any) -> Any:
+    if bias_shape and g.dtype in _FAST:
+        rows = g.reshape(-1, g.shape[-1])
+        return np.ones(len(rows), g.dtype) @ rows  # half the time of a sum along the first axis
     dtype = np.float32 if g.dtype == np.float16 else None  # half precision is summed in float32
     return g.reshape(-1, g.shape[-1]).sum(axis=0, dtype=dtype) if bias_shape else g.sum(dtype=dtype)
 

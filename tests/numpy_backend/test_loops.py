@@ -47,6 +47,7 @@ _CALLS: dict[str, tuple[Callable[..., Any], int, str]] = {
         "add_rows",
     ),
     "gelu": (ops.gelu, 0, "gelu gelu_rule"),
+    "gelu in place": (lambda x: 2.0 * ops.gelu(x), 0, "gelu gelu_rule"),
     "attention": (_attention, 0, "attention_weights attention_slopes"),
     "take_along_axis": (lambda x: ops.take_along_axis(x, _PLACES, axis=1), 0, "add_at take"),
 }
