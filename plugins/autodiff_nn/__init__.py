@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from autodiff.extend import hookimpl, ops_of
-from autodiff_nn import attention, fused, numpy_attention, numpy_kernels, steps  # noqa: F401  # which give the ops NumPy's kernels
+from autodiff_nn import attention, fused, numpy_kernels, steps  # noqa: F401  # the import gives the fused ops their NumPy kernels
 from autodiff_nn.attention import scaled_dot_product_attention
 from autodiff_nn.fused import cross_entropy_with_logits, layer_norm, linear
 

@@ -15,12 +15,12 @@ from autodiff.extend import (
     ArgumentTypeError,
     Array,
     Sample,
+    backend_of,
     broadcast_to,
     composite,
     primitive,
     sample,
 )
-from autodiff_nn.checks import backend, raw
 from autodiff_nn.fused import wide
 from autodiff_ops.shapes import arrayed
 
@@ -232,6 +232,38 @@ def attention(
     return xp.astype(y, xp.result_type(*arrays)), xp.where(blind, _INFINITY, top + xp.log(sums))
 
 
+# NumPy's own are imported when they are first called: who imports autodiff does not wait for them.
+
+
+@attention.kernel("numpy")
+def _attention_numpy(query: Any, key: Any, value: Any, attn_mask: Any, *, is_causal: bool, scale: float | None) -> Any:
+    from autodiff_nn import numpy_attention
+
+    return numpy_attention.kernel(query, key, value, attn_mask, is_causal, scale)
+
+
+def _attention_rule_numpy(
+    g: Any,
+    y: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any,
+    total: Any,
+    is_causal: bool,
+    scale: float | None,
+    needs: tuple[bool, ...],
+) -> Any:
+    from autodiff_nn import numpy_attention
+
+    return numpy_attention.rule(g, y, query, key, value, attn_mask, total, is_causal, scale, needs)
+
+
+attention.vjp_kernel("numpy", joint=_attention_rule_numpy)(
+    (attention_vjp_query, attention_vjp_key, attention_vjp_value, attention_vjp_mask)
+)
+
+
 def check_attention(query: Any, key: Any, value: Any, attn_mask: Any, xp: Any) -> None:
     """Refuse arrays that are not those of `attention`."""
     shapes = [tuple(x.shape) for x in (query, key, value)]
@@ -340,14 +372,18 @@ def scaled_dot_product_attention(
     if not dropout_p:
         return attention(query, key, value, attn_mask, is_causal=is_causal, scale=scale)
     # Dropout needs the weights themselves: what the queries find in a unit matrix.
-    unit = backend(key).xp.eye(key.shape[-2], dtype=raw(key).dtype)
+    unit = _backend(key).xp.eye(key.shape[-2], dtype=key.dtype)
     weights = attention(query, key, unit, attn_mask, is_causal=is_causal, scale=scale)
     return op.matmul(op.dropout(weights, p=dropout_p, generator=generator), value)
 
 
+def _backend(x: Any) -> Any:
+    return backend_of(type(x.data if isinstance(x, Value) else x))
+
+
 def _spread(attn_mask: Any, query: Any, key: Any) -> Any:
     """Return a mask whose last two axes are those of the scores."""
-    if backend(attn_mask) is None:
+    if _backend(attn_mask) is None:
         raise ArgumentTypeError(
             f"scaled_dot_product_attention: attn_mask is an array of booleans, or of numbers that are added; it was given "
             f"a {type(attn_mask).__name__}"

@@ -99,11 +99,9 @@ def _stacks(lead: tuple[int, ...], most: int) -> list[tuple[slice, ...]]:
     return [(slice(i, i + step),) for i in range(0, lead[0], step)]
 
 
-@attention.kernel("numpy")
 @vanishing
-def _attention(
-    query: Any, key: Any, value: Any, attn_mask: Any, *, is_causal: bool, scale: float | None
-) -> tuple[Any, Any]:
+def kernel(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, scale: float | None) -> tuple[Any, Any]:
+    """Return the output, and of each row the logarithm of the sum of its exponentials."""
     check_attention(query, key, value, attn_mask, np)
     if not _is_fast(query, key, value, attn_mask):
         made: tuple[Any, Any] = attention.function(np, query, key, value, attn_mask, is_causal=is_causal, scale=scale)
@@ -167,7 +165,7 @@ def _rows(x: Any) -> Any:
 
 
 @vanishing
-def _attention_rule(
+def rule(
     g: Any,
     y: Any,
     query: Any,
@@ -178,7 +176,7 @@ def _attention_rule(
     is_causal: bool,
     scale: float | None,
     needs: tuple[bool, ...],
-) -> Any:
+) -> tuple[Any, ...]:
     """Return the gradients of query, key and value: the weights are computed once for all three."""
     if not _is_fast(query, key, value, attn_mask) or needs[3]:
         common = (query, key, value, attn_mask, total, is_causal, scale, np)
@@ -219,8 +217,3 @@ def _in_parallel(work: Any, heads: _Heads) -> None:
             work(stack)
     else:
         in_blocks(work, heads.stacks)
-
-
-attention.vjp_kernel("numpy", joint=_attention_rule)(
-    (attention_vjp_query, attention_vjp_key, attention_vjp_value, attention_vjp_mask)
-)

@@ -20,6 +20,7 @@ REAL = {
     *("floor_divide", "nextafter", "remainder", "rfft", "trunc"),
     *("celu", "elu", "gelu", "hard_swish", "leaky_relu", "log_sigmoid", "mish", "prelu", "relu", "selu", "softplus"),
     *("softsign", "hard_sigmoid", "hard_tanh", "relu6", "cross_entropy_with_logits", "layer_norm"),
+    *("attention", "scaled_dot_product_attention"),
 }
 
 
