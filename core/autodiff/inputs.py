@@ -20,7 +20,7 @@ from autodiff.rule import IDENTITY
 from autodiff.seeds import seed_for
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["Inputs", "as_value", "check_function", "name_of", "run"]
+__all__ = ["Inputs", "as_value", "check_function", "name_of", "results_of", "run"]
 
 Function = Callable[..., Any]
 
@@ -66,12 +66,12 @@ class Inputs:
         plan = IDENTITY if own.base is None else in_batch(IDENTITY)
         return wrap(data, make_node(plan, (edge,), None, data.shape, data.dtype, type(data)))
 
-    def pull(self, outputs: list[Value], seeds: list[Any], *, retain: bool, unused: str) -> Any:
+    def pull(self, outputs: Sequence[Value | None], seeds: list[Any], *, retain: bool, unused: str) -> Any:
         """Return the gradients, in the structure of the arguments."""
         record = self.nested or any(type(s) is Value and s._edge is not None for s in seeds)
         seeds = [_recorded(s) if record else unwrap(s) for s in seeds]
         wrt = [edge for _, edges, _ in self.places for edge in edges if edge is not None]
-        roots = [(y._edge, s) for y, s in zip(outputs, seeds, strict=True) if y._edge is not None]
+        roots = [(y._edge, s) for y, s in zip(outputs, seeds, strict=True) if y is not None and y._edge is not None]
         pulled = pull_back(
             [edge for edge, _ in roots], [s for _, s in roots], wrt, retain=retain or record, record=record
         )
@@ -84,7 +84,7 @@ class Inputs:
             gradients.append(trees.unflatten(treedef, found))
         return gradients[0] if self.single else tuple(gradients)
 
-    def push(self, outputs: list[Value], tangents: tuple[Any, ...]) -> list[Any]:
+    def push(self, outputs: Sequence[Value | None], tangents: tuple[Any, ...]) -> list[Any]:
         """Return the tangents of `outputs` for those of the arguments."""
         if len(tangents) != len(self.places):
             raise ArgumentError(
@@ -102,10 +102,10 @@ class Inputs:
                     given[edge] = seed_for(value, t, type(t) is Value, what=f"the tangent of argument {n} of jvp")
         record = self.nested or any(type(t) is Value and t._edge is not None for t in given.values())
         given = {edge: _recorded(t) if record else unwrap(t) for edge, t in given.items()}
-        roots = [y._edge for y in outputs if y._edge is not None]
+        roots = [y._edge for y in outputs if y is not None and y._edge is not None]
         pushed = push_forward(given, roots, record=record) if given else [None] * len(roots)
         pushed.reverse()  # so that they can be taken out
-        return [self._handed([None if y._edge is None else pushed.pop()], y) for y in outputs]
+        return [None if y is None else self._handed([None if y._edge is None else pushed.pop()], y) for y in outputs]
 
     def _handed(self, holder: list[Any], like: Value) -> Any:
         """Hand out the tangent or the gradient in `holder`, zeros for None."""
@@ -207,6 +207,12 @@ def as_value(y: Any, f: Function) -> Value:
         exc.add_note(f"the result of {name_of(f)}")
         raise
     return wrap(data, None)
+
+
+def results_of(ys: Any, f: Function) -> tuple[list[Value | None], Any]:
+    """Return the leaves of what `f` returned, and their structure; None in it stands for nothing, and stays."""
+    leaves, treedef = trees.flatten(ys)
+    return [None if y is None and y is not ys else as_value(y, f) for y in leaves], treedef
 
 
 def name_of(f: Function) -> str:

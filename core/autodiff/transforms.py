@@ -12,7 +12,7 @@ from typing import Any
 
 from autodiff import trees
 from autodiff.errors import ArgumentError, ArgumentTypeError, shown
-from autodiff.inputs import Inputs, as_value, name_of, run
+from autodiff.inputs import Inputs, as_value, name_of, results_of, run
 from autodiff.registry import registry
 from autodiff.seeds import seed_for
 from autodiff.value import Value
@@ -153,8 +153,7 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> Any:
     """
     inputs = Inputs("vjp", f, args, tuple(range(len(args))))
     ys, aux = run(f, inputs, {}, has_aux)
-    leaves, treedef = trees.flatten(ys)
-    outputs = [as_value(y, f) for y in leaves]
+    outputs, treedef = results_of(ys, f)
 
     def pull(cotangents: Any) -> tuple[Any, ...]:
         given, structure = trees.flatten(cotangents)
@@ -251,12 +250,12 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     return (out, push, inputs.out(aux)) if has_aux else (out, push)
 
 
-def _recorded(f: Function, primals: tuple[Any, ...], has_aux: bool) -> tuple[Inputs, list[Value], Any, Any]:
+def _recorded(f: Function, primals: tuple[Any, ...], has_aux: bool) -> tuple[Inputs, list[Value | None], Any, Any]:
     """Call `f` for sweeps forwards; return its inputs, the leaves of its result, their structure and what is beside."""
     inputs = Inputs("jvp", f, primals, tuple(range(len(primals))))
     ys, aux = run(f, inputs, {}, has_aux, forward=True)
-    leaves, treedef = trees.flatten(ys)
-    return inputs, [as_value(y, f) for y in leaves], treedef, aux
+    outputs, treedef = results_of(ys, f)
+    return inputs, outputs, treedef, aux
 
 
 def _listed(transform: str, what: str, given: Any) -> tuple[Any, ...]:
@@ -267,7 +266,11 @@ def _listed(transform: str, what: str, given: Any) -> tuple[Any, ...]:
     return tuple(given)
 
 
-def _cotangent(y: Value, given: Any) -> Any:
+def _cotangent(y: Value | None, given: Any) -> Any:
+    if y is None:
+        if given is not None:
+            raise ArgumentError(f"pull() of vjp was given {shown(given, 40)} where the function returned None")
+        return None
     if given is None:
         own: Any = registry.backend_of(type(y._array))
         return own.beside(own.zeros(y.shape, y.dtype, type(y._array)), y._array)

@@ -314,3 +314,29 @@ def test_what_is_handed_out_is_nobody_elses() -> None:
     assert all(a.flags.writeable for a in handed)
     assert not any(np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
     assert pull(t)[0][0] == 2.0
+
+
+def test_none_among_results_stays_none() -> None:
+    """As among arguments it stands for nothing; a function that returns nothing else has forgotten something."""
+
+    def f(x: Any) -> Any:
+        return {"double": x * 2.0, "none": None, "both": (None, x * x)}
+
+    x, t = np.array([1.0, 3.0]), np.array([1.0, 10.0])
+    ys, ts = jvp(f, (x,), (t,))
+    _, pull = vjp(f, x)
+    cotangents: Any = {"double": t, "none": None, "both": (None, None)}
+
+    assert (ys["none"], ys["both"][0], ts["none"], ts["both"][0]) == (None, None, None, None)
+    assert ts["double"].tolist() == [2.0, 20.0]
+    assert ts["both"][1].tolist() == [2.0, 60.0]
+    assert pull(cotangents)[0].tolist() == [2.0, 20.0]
+    assert grad(lambda v: sum(p.sum() for p in jvp(f, (v,), (t,))[1]["both"] if p is not None))(x).tolist() == [
+        2.0,
+        20.0,
+    ]
+    with pytest.raises(ArgumentError, match="where the function returned None"):
+        pull({**cotangents, "none": t})
+    for transform in (lambda: jvp(lambda x: None, (x,), (t,)), lambda: vjp(lambda x: None, x)):
+        with pytest.raises(AutodiffError, match="returned None"):
+            transform()
