@@ -157,3 +157,14 @@ def test_more_samples_conform():
     """Scalars for parameters, one row, and one column."""
     check_op(nn.layer_norm, [sample((3, 1, 4), (4,), 0.5), sample((1, 4), 2.0, (4,))])
     check_op(nn.cross_entropy_with_logits, [Sample((Array((3, 1)), Array((3,), 0, 1, "int")), {"axis": 1})])
+
+
+def test_results_of_stacked_rows_are_no_views():
+    """So that the rule behind `linear` may write its own result into the cotangent that it is handed."""
+    x, weight = np.ones((2, 3, 4)), np.ones((5, 4))
+    y = nn.linear(x, weight, np.ones(5))
+    (rule, *_) = nn.linear.own_vjp_kernels["numpy"]
+
+    assert y.base is None
+    assert rule(y, weight).base is None
+    np.testing.assert_array_equal(rule(y, weight), y @ weight)
