@@ -432,7 +432,10 @@ COUNTERPARTS: dict[str, Function | str] = {
     "autodiff_nn.scaled_dot_product_attention": _scaled_dot_product_attention,
 }
 
-_REAL_IN_TORCH = {"autodiff_ops.nanmean", "autodiff_ops.nansum", "autodiff_ops.xlogy"}
+_REAL_IN_TORCH = {
+    *(f"autodiff_ops.{name}" for name in ("nanmean", "nansum", "xlogy")),
+    *(f"autodiff_activations.{name}" for name in ("log_softmax", "softmax", "softmin")),
+}
 
 #: Ops whose value alone is compared, and why.
 NO_GRADIENT: dict[str, str] = {
