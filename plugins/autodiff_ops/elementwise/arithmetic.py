@@ -221,7 +221,7 @@ def _abs_jvp(t: Any, x: Any, xp: Any) -> Any:
     vjps=(_abs_vjp,),
     jvps=(_abs_jvp,),
     c="fabs(x)",
-    c_partials=("(x > 0) - (x < 0)",),
+    c_partials=("x > 0 ? 1 : x < 0 ? -1 : x",),  # NaN at NaN, as NumPy's sign
     samples=[*unary(0.1, 2.0), *unary(-2.0, -0.1), *_COMPLEX_UNARY],
     method=True,
 )

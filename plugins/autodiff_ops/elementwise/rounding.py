@@ -55,7 +55,7 @@ def signbit(x: Any) -> Any:
     vjps=(lambda g, x1, y, xp: g * (xp.sign(x1) * xp.sign(y)), _constant),
     jvps=(lambda t, x1, y, xp: t * (xp.sign(x1) * xp.sign(y)), _constant),
     c="copysign(x1, x2)",
-    c_partials=("x1 == 0 ? 0 : ((x1 > 0) == (y > 0) ? 1 : -1)", "0"),
+    c_partials=("x1 == 0 || x1 != x1 ? x1 : ((x1 > 0) == (y > 0) ? 1 : -1)", "0"),
     samples=[*binary((0.1, 2.0), (0.1, 2.0)), *binary((-2.0, -0.1), (0.1, 2.0)), *binary((0.1, 2.0), (-2.0, -0.1))],
 )
 def copysign(x1: Any, x2: Any) -> Any:
