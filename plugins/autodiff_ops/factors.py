@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import ArgumentError, Array, composite, primitive, sample
+from autodiff.extend import ArgumentError, Array, Sample, composite, primitive, sample
 from autodiff_ops.diagonals import diagonal, tril
 from autodiff_ops.elementwise.arithmetic import abs
 from autodiff_ops.linalg import matmul
@@ -156,7 +156,10 @@ def _svd_vjp(g: Any, x_dtype: Any, y: Any, xp: Any) -> Any:
 
 @primitive(
     vjps=(_svd_vjp,),
-    samples=[sample((3, 2)), sample((2, 3)), sample((2, 2)), sample((2, 3, 2))],
+    samples=[
+        *(sample((3, 2)), sample((2, 3)), sample((2, 2)), sample((2, 3, 2))),
+        *(Sample((Array(shape, kind="complex"),)) for shape in ((2, 2), (3, 2), (2, 3))),
+    ],
     invariants=lambda u, s, vh: (s, abs(u), abs(vh), u * s[..., None, :] @ vh),
 )
 def svd(xp: Any, x: Any) -> Any:

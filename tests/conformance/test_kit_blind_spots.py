@@ -425,3 +425,18 @@ def test_a_backend_rule_that_differs_at_an_infinity_is_caught(number: float) -> 
     op = declared(lambda xp, x: x + x, kind=primitive, samples=[sample((5,))], vjps=(lambda g, x: 2.0 * g,))
     op.vjp_kernel("numpy")((rule,))
     assert "at infinities and NaN" in failure(op, dtypes=["float64"], order=1)
+
+
+def test_a_rule_of_complex_numbers_is_seen_through_invariants() -> None:
+    """The phase is free, so that only what does not depend on it has a derivative; a factor two shows there."""
+
+    def kernel(xp: Any, x: Any) -> Any:
+        return x * xp.exp(1j * xp.floor(10 * xp.real(x)))  # a phase that jumps, as a library's may
+
+    def rule(factor: float) -> Any:
+        return lambda g, x, y, xp: factor * g * xp.conj(y / x)
+
+    samples = [Sample((Array((3,), 0.5, 2.0, "complex"),))]
+    options = {"kind": primitive, "samples": samples, "invariants": abs, "reference": lambda x: 1j * x}
+    check_op(declared(kernel, vjps=(rule(1.0),), **options))
+    assert "against central differences" in failure(declared(kernel, vjps=(rule(2.0),), **options))

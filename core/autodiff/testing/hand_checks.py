@@ -264,7 +264,7 @@ def check_same_input(case: Case) -> None:
 
 def check_needs(case: Case) -> None:
     """Count calls of rules, and what is kept, when one input alone needs a gradient: the others cost nothing."""
-    if case.op.kind == "composite" or len(case.differentiable) < 2:
+    if case.op.kind == "composite" or case.has_invariants or len(case.differentiable) < 2:
         return
     spy = Spy(case.op)
     for i in case.differentiable:
