@@ -43,7 +43,7 @@ def _writers(plan: Plan, array_type: type) -> tuple[Writer | None, ...]:
     """
     found: tuple[Writer | None, ...] | None = plan.writers.get(array_type)
     if found is None:
-        found = plan.writers[array_type] = tuple(_make__writers(plan, array_type))
+        found = plan.writers[array_type] = tuple(_make_writers(plan, array_type))
     return found
 
 
@@ -94,7 +94,7 @@ def pull_large(
     return mixed
 
 
-def _make__writers(plan: Plan, array_type: type) -> list[Writer | None]:
+def _make_writers(plan: Plan, array_type: type) -> list[Writer | None]:
     op = plan.op
     if type(plan) is not Plan or op.joint_vjp is not None:
         return [None] * len(plan.wrt)
