@@ -22,7 +22,7 @@ from autodiff.devices import following
 from autodiff.errors import RuleError
 from autodiff.graph import Edge, Leaf, Node, schedule
 from autodiff.inspection import explain
-from autodiff.leaves import first_sum
+from autodiff.leaves import first_sum, mixed_sum
 from autodiff.modes import BATCH, MODE, NO_GRAD, RULE, mode
 from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.rule import (
@@ -195,7 +195,7 @@ def _summed(ts: list[Any], rules: Any, saved: Any) -> Any:
         if part is None:
             continue
         if sums:
-            part = first_sum(sums, key, part) if _alike(sums[key], part) else sums[key] + part
+            part = first_sum(sums, key, part) if _alike(sums[key], part) else mixed_sum(sums[key], part)
         sums[key] = part
     return sums.get(key)
 

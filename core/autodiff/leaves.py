@@ -16,7 +16,7 @@ from autodiff.registry import registry
 from autodiff.replacing import unboxed
 from autodiff.value import Value, unwrap, wrap
 
-__all__ = ["add_to", "commit", "edge_of", "first_sum", "is_own", "listed", "of", "relocate"]
+__all__ = ["add_to", "commit", "edge_of", "first_sum", "is_own", "listed", "mixed_sum", "of", "relocate"]
 
 
 def commit(arrived: dict[Leaf, Any]) -> None:
@@ -68,10 +68,16 @@ def first_sum(arrived: dict[Any, Any], edge: Edge, g: Any) -> Any:
     """Take the cotangent of `edge` out of `arrived` and return its sum with `g`: in its own memory if that is safe."""
     before = arrived.pop(edge)
     alone = is_own([before])
-    if type(before) is not type(g) or type(before) is Value:  # one of them a batch
-        return before + g
+    if type(before) is not type(g) or type(before) is Value:
+        return mixed_sum(before, g)
     own: Any = registry.backend_of(type(before))
     return own.add(before, g, alone=alone)
+
+
+def mixed_sum(a: Any, b: Any) -> Any:
+    """Add arrays of which one may be a batch, or a Value: that goes first, since libraries refuse what they do not know."""
+    own: Any = None if type(a) is Value else registry.backend_of(type(a))
+    return b + a if own is not None and own.base is None else a + b
 
 
 def add_to(total: Any, g: Any) -> Any:
@@ -85,7 +91,7 @@ def _sum(leaf: Leaf, before: Any, g: Any, alone: bool) -> Any:
     if type(before) is Value or type(g) is Value:
         with Switch(off=NO_GRAD):  # a gradient that was recorded stays so, whatever the mode around
             total = wrap(own.fresh(unwrap(g)), g._edge if type(g) is Value else None)
-            total = total if before is None else before + total
+            total = total if before is None else mixed_sum(before, total)
     elif before is not None:
         total = own.add(before, g)
     else:

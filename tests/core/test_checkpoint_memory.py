@@ -65,7 +65,8 @@ def test_what_checkpoints_keep(batch: int, width: int) -> None:
 
     each, each_peak, found = _measured(_composed([checkpoint(block) for block in blocks]), x, parameters)
     assert each == pytest.approx(7, abs=0.7)  # the inputs of the blocks 1, 4, 9, 16, 25, 36 and 49
-    assert each_peak == pytest.approx(7 + 14 + 5, abs=1.5)  # of the last run of blocks all, and what one of them keeps
+    # Of the last run of blocks all, and what one of them needs: three arrays where gelu's rule is a loop of Numba's.
+    assert 7 + 14 + 2 <= each_peak <= 7 + 14 + 6.5
     assert each_peak <= 0.25 * peak
     for one, other in zip(found, gradients, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
