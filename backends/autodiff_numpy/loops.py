@@ -81,7 +81,8 @@ def _compiled(name: str) -> Function:
     try:
         made: Function = compiler(cache=True)(_PLAIN[name])
     except RuntimeError:  # no folder that the cache could be written to
-        return compiler()(_PLAIN[name])  # type: ignore[no-any-return]  # Numba has no types
+        made = compiler()(_PLAIN[name])
+        return made
 
     def call(*args: Any) -> Any:
         nonlocal made

@@ -58,10 +58,6 @@ def elementwise(
     reference : callable or str, optional
         The same function written independently, of NumPy arrays and the attributes, to test against; or where it
         is, ``"scipy.special:erf"``, imported by the tests alone, and only where it is installed.
-    invariants : callable, optional
-        What of the outputs is determined, where libraries may return one or another of several right answers, as of
-        eigenvectors, whose signs are free: a function of the outputs that returns arrays. Where results are compared
-        with those of another backend or of the reference, these are compared.
     unsupported : sequence of Unsupported
         What is known not to work.
     batching : function or tuple of str, optional

@@ -62,7 +62,8 @@ def _push_forward(tangents: dict[Edge, Any], roots: list[Edge], since: int, reco
     # Rules that are transposed record, on variables of their own.
     MODE.set(mode() & ~NO_GRAD | RULE if record else mode() & ~NO_GRAD)
     for array_type in {root.type for root in roots}:
-        registry.backend_of(array_type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
+        own: Any = registry.backend_of(array_type)
+        own.silence()
     order = schedule(roots, max(since, min([edge.seq for edge in tangents], default=0)))
     steps = [(node, node.edges) for node in reversed(order)]
     wanted = set(roots)

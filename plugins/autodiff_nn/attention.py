@@ -256,7 +256,7 @@ def _attention_rule_numpy(
 ) -> Any:
     from autodiff_nn import numpy_attention
 
-    return numpy_attention.rule(g, y, query, key, value, attn_mask, total, is_causal, scale, needs)
+    return numpy_attention.rule(g, y, (query, key, value, attn_mask, total, is_causal, scale), needs)
 
 
 attention.vjp_kernel("numpy", joint=_attention_rule_numpy)(

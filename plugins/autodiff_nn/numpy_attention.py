@@ -166,25 +166,19 @@ def _rows(x: Any) -> Any:
 
 @vanishing
 def rule(
-    g: Any,
-    y: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any,
-    total: Any,
-    is_causal: bool,
-    scale: float | None,
-    needs: tuple[bool, ...],
+    g: Any, y: Any, kept: tuple[Any, Any, Any, Any, Any, bool, float | None], needs: tuple[bool, ...]
 ) -> tuple[Any, ...]:
-    """Return the gradients of query, key and value: the weights are computed once for all three."""
+    """Return the gradients of query, key and value: the weights are computed once for all three.
+
+    `kept` is what the rules of `attention` name between the output and the namespace, in their order.
+    """
+    query, key, value, attn_mask, total, is_causal, scale = kept
     if not _is_fast(query, key, value, attn_mask) or needs[3]:
-        common = (query, key, value, attn_mask, total, is_causal, scale, np)
         return (
-            attention_vjp_query(g, y, *common),
-            attention_vjp_key(g, y, *common),
+            attention_vjp_query(g, y, *kept, np),
+            attention_vjp_key(g, y, *kept, np),
             attention_vjp_value(g, query, key, attn_mask, total, is_causal, scale, np),
-            attention_vjp_mask(g, y, *common),
+            attention_vjp_mask(g, y, *kept, np),
         )
     heads = _Heads(query, key, value, attn_mask, is_causal, scale)
     dquery, dkey, dvalue = (heads.like(x, x.shape[-1]) for x in (heads.query, heads.key, heads.value))

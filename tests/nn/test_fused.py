@@ -168,3 +168,13 @@ def test_results_of_stacked_rows_are_no_views():
     assert y.base is None
     assert rule(y, weight).base is None
     np.testing.assert_array_equal(rule(y, weight), y @ weight)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 4, 3)])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_linear_map_to_nothing_has_gradients(shape, dtype):
+    """Of no outputs the gradient of the bias is empty, and that of the input zero."""
+    x, weight, bias = (Value(np.ones(s, dtype), requires_grad=True) for s in (shape, (0, 3), (0,)))
+    nn.linear(x, weight, bias).sum().backward()
+    assert (weight.grad.shape, bias.grad.shape, bias.grad.dtype) == ((0, 3), (0,), dtype)
+    np.testing.assert_array_equal(x.grad, np.zeros(shape, dtype))

@@ -227,8 +227,7 @@ def _after_others(case: Case, call: Callable[[Case, list[Any]], object]) -> Iter
             try:
                 other = replace(case, sample=attempt, dtype=case.dtype if case.dtype in dtypes else dtypes[0])
                 call(other, other.arrays)
-            except Exception:
-                # Whatever the op raises there: the tests of that sample report it, or expect it (`Unsupported`).
+            except Exception:  # whatever: the tests of that sample report it, or expect it (`Unsupported`)
                 continue
             yield f"after a call with {written}"
             break
