@@ -257,7 +257,8 @@ class Value(Leaving):
         n = self.ndim
         if n < 2:
             raise ArgumentError(f"Value.mT needs at least two dimensions; the shape is {self.shape}.")
-        return standard.permute_dims(self, axes=(*range(n - 2), n - 1, n - 2))  # type: ignore[no-any-return]  # ops are Any
+        turned: Value = standard.permute_dims(self, axes=(*range(n - 2), n - 1, n - 2))
+        return turned
 
     def __repr__(self) -> str:
         edge, own = self._edge, self._backend()
@@ -280,11 +281,13 @@ class Value(Leaving):
 
     def astype(self, dtype: Any) -> Value:
         """Convert to another dtype; differentiable between floating types."""
-        return standard.astype(self, dtype=self._backend().dtype(dtype))  # type: ignore[no-any-return]  # ops are Any
+        converted: Value = standard.astype(self, dtype=self._backend().dtype(dtype))
+        return converted
 
     def to(self, device: str) -> Value:
         """Move to another backend or device, ``"numpy"``, ``"cupy"``, ``"cupy:1"``; differentiable."""
-        return standard.to(self, device=device)  # type: ignore[no-any-return]  # ops are Any
+        moved: Value = standard.to(self, device=device)
+        return moved
 
     def to_device(self, device: str, /, *, stream: Any = None) -> Value:
         """Do `to`, by the name of the array API standard; streams are those of the library."""
