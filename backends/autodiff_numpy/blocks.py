@@ -37,6 +37,9 @@ __all__ = [
 #: From so many elements on an array is worth the trouble.
 LARGE = 131_072
 
+#: From so many elements on, a loop that Numba has compiled takes less time than NumPy's functions.
+COMPILED = 8192
+
 #: The most elements in a block: 1.5 MiB of float32. NumPy's calls on smaller ones are so short that two threads wait
 #: for the interpreter, each time for longer than a call takes: at 256 KiB two are no faster than one.
 BLOCK = 393_216
@@ -69,6 +72,7 @@ def tiny() -> Iterator[None]:
     names = globals()
     made = {
         "LARGE": 1,
+        "COMPILED": 1,
         "BLOCK": 4,
         "CACHED": 32,
         "_LINE": 32,
@@ -228,7 +232,10 @@ def is_plain(*arrays: Any) -> bool:
     dtype = arrays[0].dtype
     if dtype.char not in "fd" or not dtype.isnative:
         return False
-    return all(type(a) is np.ndarray and a.dtype == dtype and a.flags.c_contiguous for a in arrays)
+    for a in arrays:  # a generator takes longer than all that is asked here
+        if type(a) is not np.ndarray or (a.dtype is not dtype and a.dtype != dtype) or not a.flags.c_contiguous:
+            return False
+    return True
 
 
 def copied(x: Any) -> Any:

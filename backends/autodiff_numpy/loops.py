@@ -8,6 +8,7 @@ it compiled stays in a cache on disk. ``AUTODIFF_NUMBA=0`` leaves it alone.
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import warnings
@@ -30,8 +31,8 @@ _FREE = {"reassoc", "contract", "nsz"}
 _PLAIN: dict[str, Function] = {function.__name__: function for function in single.LOOPS}
 
 
-#: Loops whose results are those of NumPy's functions bit for bit: nothing is summed, each step is rounded.
-_EXACT: set[str] = set()
+#: What else the compiler may do with the arithmetic of some loops.
+_FREEDOM: dict[str, Any] = {}
 
 
 def _row_loop(function: Function) -> Function:
@@ -40,7 +41,14 @@ def _row_loop(function: Function) -> Function:
 
 
 def _exact_loop(function: Function) -> Function:
-    _EXACT.add(function.__name__)
+    """List a loop whose results are those of NumPy's functions bit for bit: nothing is summed, each step is rounded."""
+    _FREEDOM[function.__name__] = False
+    return _row_loop(function)
+
+
+def _ordered_loop(function: Function) -> Function:
+    """List a loop in which sums are taken in the order that is written."""
+    _FREEDOM[function.__name__] = {"contract"}
     return _row_loop(function)
 
 
@@ -75,8 +83,7 @@ _LOST = (OSError, EOFError, pickle.UnpicklingError)
 
 @cache
 def _compiled(name: str) -> Function:
-    fastmath = _FREE if name not in _EXACT else False
-    compiler = partial(_compiler(), nogil=True, error_model="numpy", fastmath=fastmath)
+    compiler = partial(_compiler(), nogil=True, error_model="numpy", fastmath=_FREEDOM.get(name, _FREE))
     single.exp = _inlined()
     try:
         made: Function = compiler(cache=True)(_PLAIN[name])
@@ -100,12 +107,12 @@ _switch = {"on": True}
 
 def loop(name: str, size: int) -> Function:
     """Return the loop of this name if it pays for a block of so many elements, else a function that returns False."""
-    return _compiled(name) if pays(size) else _refuse
+    return _compiled(name) if size >= blocks.COMPILED and usable() else _refuse
 
 
 def pays(size: int) -> bool:
     """Tell whether there are loops, and so many elements that it takes less time to call one than NumPy's functions."""
-    return size >= blocks.LARGE // 16 and usable()
+    return size >= blocks.COMPILED and usable()
 
 
 def usable() -> bool:
@@ -141,7 +148,35 @@ def without() -> Iterator[None]:
 
 # ---- elementwise ---------------------------------------------------------------------------------------------
 
-# These are for rules, which passes run with warnings off; hence they look for nothing unusual.
+# Rules, which passes run with warnings off, look for nothing unusual; and tanh has a result for whatever it is given.
+
+#: Of Taylor's series of ``exp(r) - 1``, from the last that counts for ``abs(r) <= log(2) / 2`` on; without the first.
+_TAYLOR = tuple(1 / math.factorial(n) for n in range(13, 1, -1))
+_LOG2_E = 1 / math.log(2)
+#: The logarithm of 2: a part with so few digits that small multiples of it are exact, and the rest.
+_LN2, _LN2_REST = 0.6931471803691238, 1.9082149292705877e-10
+#: A number is rounded to a whole one by adding this, whose last digit is that of ones; the last bits of the sum are
+#: then the exponent of 2 to that power.
+_ROUND = 1.5 * 2**52 + 1023
+
+
+@_ordered_loop
+def tanh(x: Any, y: Any) -> bool:
+    """Fill `y`, of float64, with ``e / (e + 2)`` for ``e = exp(2 * x) - 1``: right to 2.6 units in the last place."""
+    for i in range(len(x)):
+        z = 2 * abs(x[i])
+        if z > 40:  # not min(), which has a number for NaN
+            z = 40.0
+        rounded = z * _LOG2_E + _ROUND
+        whole = rounded - _ROUND
+        r = (z - whole * _LN2) - whole * _LN2_REST
+        p = _TAYLOR[0]
+        for c in _TAYLOR[1:]:
+            p = p * r + c
+        power = np.int64(np.float64(rounded).view(np.int64) << 52).view(np.float64)
+        e = power * (p * r * r + r) + (power - 1)
+        y[i] = math.copysign(e / (e + 2), x[i])
+    return True
 
 
 @_exact_loop
