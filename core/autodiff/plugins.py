@@ -13,12 +13,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
 
 from autodiff import hookspecs
+from autodiff.entries import described, entries
 from autodiff.errors import PluginError, PluginWarning, RegistrationError
 from autodiff.registry import Registry, registry
 
@@ -73,8 +73,10 @@ _manager = pluggy.PluginManager("autodiff")
 _manager.add_hookspecs(hookspecs)
 
 
-def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = registry) -> list[PluginRecord]:
+def load_all(points: Iterable[Any] | None = None, into: Registry = registry) -> list[PluginRecord]:
     """Load every plugin that is installed and not switched off; return what became of each.
+
+    `points` are entry points of `importlib.metadata` to load in place of those that are installed.
 
     ``AUTODIFF_DISABLE_PLUGINS=a,b`` skips, before their import, the plugins with these module names,
     entry-point names or distribution names; ``AUTODIFF_PLUGIN_AUTOLOAD=0`` skips all that autodiff does not
@@ -88,14 +90,13 @@ def load_all(points: Iterable[EntryPoint] | None = None, into: Registry = regist
     records.clear()
     disabled = os.environ.get("AUTODIFF_DISABLE_PLUGINS", "").split(",")
     autoload = os.environ.get("AUTODIFF_PLUGIN_AUTOLOAD", "1") != "0"
-    found = list(entry_points(group=GROUP) if points is None else points)
+    found = entries(GROUP) if points is None else described(points)
     # Ours first: methods and messages go by them. Otherwise by name, so that every process sees one order.
-    origins = _origins(found)
-    found.sort(key=lambda p: (origins[id(p.dist)][0] != DISTRIBUTION, p.name, p.value))
+    found.sort(key=lambda p: (p.distribution != DISTRIBUTION, p.name, p.value))
     seen: dict[str, PluginRecord] = {}
     for point in found:
-        distribution, version = origins[id(point.dist)]
-        record = PluginRecord(point.name, point.value, distribution, version)
+        distribution = point.distribution
+        record = PluginRecord(point.name, point.value, distribution, point.version)
         if any(r.name == point.name and r.module == point.value and r.distribution == distribution for r in records):
             continue  # the same distribution found twice on the path, as editable installs are
         records.append(record)
@@ -264,9 +265,3 @@ def _warn(message: str, cause: BaseException | None = None) -> None:
 def normal_name(name: str) -> str:
     """Return a name as the index of packages compares it: My_Plugin is my-plugin."""
     return name.strip().replace("_", "-").lower()
-
-
-def _origins(points: list[EntryPoint]) -> dict[int, tuple[str, str]]:
-    """Return name and version of each distribution; reading them parses a file, hence once for each."""
-    dists = {id(point.dist): point.dist for point in points}
-    return {key: (dist.metadata["Name"] or "", dist.version) if dist else ("", "") for key, dist in dists.items()}
