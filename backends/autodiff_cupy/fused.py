@@ -160,11 +160,10 @@ def layer_norm_rule_bias(g: Any, bias_shape: Any, ndim: int) -> Any:
 def _entropy() -> Any:
     return cupy.ElementwiseKernel(
         "T top, T exponents, raw T x, I target, int64 count, int64 stride",
-        "T loss, T total",
+        "T loss",
         """
-        total = top + log(exponents);
         const bool known = target >= 0 && target < count;
-        loss = known ? total - x[(i / stride * count + target) * stride + i % stride] : T(nan(""));
+        loss = known ? log(exponents) - (x[(i / stride * count + target) * stride + i % stride] - top) : T(nan(""));
         """,
         "autodiff_cross_entropy",
     )
@@ -173,11 +172,12 @@ def _entropy() -> Any:
 @cache
 def _entropy_vjp() -> Any:
     return cupy.ElementwiseKernel(
-        "T x, raw T g, raw T total, raw I target, int64 count, int64 stride",
+        "T x, raw T g, raw T top, raw T total, raw I target, int64 count, int64 stride",
         "T dx",
         """
         const ptrdiff_t example = i / (stride * count) * stride + i % stride;
-        dx = g[example] * (exp(x - total[example]) - (target[example] == i / stride % count ? 1 : 0));
+        const T p = exp(x - top[example]) / total[example];
+        dx = g[example] * (p - (target[example] == i / stride % count ? 1 : 0));
         """,
         "autodiff_cross_entropy_vjp",
     )
@@ -198,18 +198,17 @@ def cross_entropy(generic: Kernel, x: Any, target: Any, *, axis: int) -> Any:
     fits = -x.ndim <= axis < x.ndim and target.shape == (*x.shape[: axis % x.ndim], *x.shape[axis % x.ndim + 1 :])
     if not fits or x.size == 0 or x.dtype not in (_SINGLE, _DOUBLE) or target.dtype.kind not in "iu":
         return generic(x, target, axis=axis)
-    top, exponents = _exponents(x, axis)
-    shape = top.shape
-    top, exponents = top.reshape(target.shape), exponents.reshape(target.shape)
-    loss, total = _entropy()(top, exponents, cupy.ascontiguousarray(x), target, *_layout(x, axis))
-    return loss, total.reshape(shape)
+    top, total = _exponents(x, axis)
+    examples = top.reshape(target.shape), total.reshape(target.shape)
+    loss = _entropy()(*examples, cupy.ascontiguousarray(x), target, *_layout(x, axis))
+    return loss, top, total
 
 
-def cross_entropy_rule_x(g: Any, x: Any, target: Any, total: Any, axis: int) -> Any:
+def cross_entropy_rule_x(g: Any, x: Any, target: Any, top: Any, total: Any, axis: int) -> Any:
     """One launch."""
-    g, x, total = _wide(g, x, total)
-    g, x, total, target = map(cupy.ascontiguousarray, (g, x, total, target))
-    return _entropy_vjp()(x, g, total, target, *_layout(x, axis))
+    g, x, top, total = _wide(g, x, top, total)
+    g, x, top, total, target = map(cupy.ascontiguousarray, (g, x, top, total, target))
+    return _entropy_vjp()(x, g, top, total, target, *_layout(x, axis))
 
 
 # ---- sums in a fixed order ----------------------------------------------------------------------------------------

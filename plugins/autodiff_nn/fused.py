@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 import autodiff_ops as ops
+from autodiff import Value
 from autodiff.extend import ArgumentError, ArgumentTypeError, Array, Sample, backend_of, primitive, sample
 
 __all__ = ["cross_entropy_with_logits", "layer_norm", "linear"]
@@ -261,25 +262,26 @@ def _one_hot(x: Any, target: Any, axis: int) -> Any:
     return own.xp.astype(_is_class(x, target, axis, own.xp), x.dtype)
 
 
-def _slope(x: Any, target: Any, total: Any, axis: int, xp: Any) -> Any:
+def _slope(x: Any, target: Any, top: Any, total: Any, axis: int, xp: Any) -> Any:
     """Return the derivative of each loss by the scores of its example."""
-    p = xp.exp(x - total)
-    # Their sum is 1 but for rounding, and for a derivative through this, which takes the residual for a constant.
-    return p / xp.sum(p, axis=axis, keepdims=True) - _one_hot(x, target, axis)
+    e = xp.exp(x - top)
+    if isinstance(x, Value):  # a derivative goes through this, and would take the residual for a constant
+        total = xp.sum(e, axis=axis, keepdims=True)
+    return e / total - _one_hot(x, target, axis)
 
 
-def cross_entropy_vjp_x(g: Any, x: Any, target: Any, total: Any, axis: int, xp: Any) -> Any:
-    return xp.expand_dims(g, axis=axis) * _slope(x, target, total, axis, xp)
+def cross_entropy_vjp_x(g: Any, x: Any, target: Any, top: Any, total: Any, axis: int, xp: Any) -> Any:
+    return xp.expand_dims(g, axis=axis) * _slope(x, target, top, total, axis, xp)
 
 
-def cross_entropy_jvp_x(t: Any, x: Any, target: Any, total: Any, axis: int, xp: Any) -> Any:
-    return xp.sum(t * _slope(x, target, total, axis, xp), axis=axis)
+def cross_entropy_jvp_x(t: Any, x: Any, target: Any, top: Any, total: Any, axis: int, xp: Any) -> Any:
+    return xp.sum(t * _slope(x, target, top, total, axis, xp), axis=axis)
 
 
 @primitive(
     vjps=(cross_entropy_vjp_x, None),
     jvps=(cross_entropy_jvp_x, None),
-    residuals=("total",),
+    residuals=("top", "total"),
     samples=[
         Sample((Array((4, 3)), Array((4,), 0, 3, "int"))),
         Sample((Array((3,)), Array((), 0, 3, "int"))),
@@ -317,9 +319,11 @@ def cross_entropy_with_logits(xp: Any, x: Any, target: Any, *, axis: int = -1) -
     _check_cross_entropy(xp, x, target, axis)
     x_wide = wide(x, xp)
     top = xp.max(x_wide, axis=axis, keepdims=True)
-    total = top + xp.log(xp.sum(xp.exp(x_wide - top), axis=axis, keepdims=True))
-    at_class = xp.sum(xp.where(_is_class(x, target, axis, xp), x_wide, xp.zeros_like(x_wide)), axis=axis)
-    return xp.astype(xp.squeeze(total, axis=axis) - at_class, x.dtype), total
+    # Large scores have few digits for what the logarithm would add to them.
+    shifted = x_wide - top
+    total = xp.sum(xp.exp(shifted), axis=axis, keepdims=True)
+    at_class = xp.sum(xp.where(_is_class(x, target, axis, xp), shifted, xp.zeros_like(shifted)), axis=axis)
+    return xp.astype(xp.squeeze(xp.log(total), axis=axis) - at_class, x.dtype), top, total
 
 
 def _check_cross_entropy(xp: Any, x: Any, target: Any, axis: int) -> None:

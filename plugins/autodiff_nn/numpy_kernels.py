@@ -237,27 +237,26 @@ def _cross_entropy(x: Any, target: Any, *, axis: int) -> Any:
     if axis < x.ndim - 1:
         top = x.max(axis=axis, keepdims=True)
         total = np.exp(x - top).sum(axis=axis, keepdims=True)
-        np.log(total, total)
-        total += top
     else:
-        total = np.empty((*x.shape[:-1], 1), x.dtype)
-        xs, totals = _as_rows(x, x.shape[-1]), total.reshape(-1, 1)
+        top, total = (np.empty((*x.shape[:-1], 1), x.dtype) for _ in range(2))
+        xs, tops, totals = _as_rows(x, x.shape[-1]), top.reshape(-1, 1), total.reshape(-1, 1)
 
         def work(block: slice) -> None:
-            top = xs[block].max(axis=1, keepdims=True)
+            xs[block].max(axis=1, keepdims=True, out=tops[block])
             e = np.empty(xs[block].shape, x.dtype)
-            less(_lanes(xs[block], 1), _lanes(top, 1), _lanes(e, 1))
+            less(_lanes(xs[block], 1), _lanes(tops[block], 1), _lanes(e, 1))
             np.exp(e, e)
-            np.add(np.log(_row_sums(e)), top, out=totals[block])
+            totals[block] = _row_sums(e)
 
         in_blocks(work, rows(*xs.shape))
-    return total.reshape(at_class.shape) - at_class, total
+    at_class -= top.reshape(at_class.shape)
+    return np.log(total).reshape(at_class.shape) - at_class, top, total
 
 
 @vanishing
-def _cross_entropy_rule(g: Any, x: Any, target: Any, total: Any, axis: int) -> Any:
+def _cross_entropy_rule(g: Any, x: Any, target: Any, top: Any, total: Any, axis: int) -> Any:
     if not _is_fast(x, g):
-        return fused.cross_entropy_vjp_x(g, x, target, total, axis, np)
+        return fused.cross_entropy_vjp_x(g, x, target, top, total, axis, np)
     axis %= x.ndim
     dx = np.empty(x.shape, x.dtype)
     g = np.expand_dims(g, axis)
@@ -265,10 +264,12 @@ def _cross_entropy_rule(g: Any, x: Any, target: Any, total: Any, axis: int) -> A
 
     def work(block: Any) -> None:
         part = dx[block]
-        less(_lanes(x[block], axis), _lanes(total[block], axis), _lanes(part, axis))
+        less(_lanes(x[block], axis), _lanes(top[block], axis), _lanes(part, axis))
         np.exp(part, part)
-        part[_places(target[block], axis)] -= 1
-        times(_lanes(part, axis), _lanes(g[block], axis))
+        places = _places(target[block], axis)
+        at_class = part[places] / total[block].reshape(target[block].shape) - 1
+        times(_lanes(part, axis), _lanes(g[block] / total[block], axis))
+        part[places] = at_class * g[block].reshape(at_class.shape)
 
     in_blocks(work, rows(len(x), x.size // len(x)) if axis else [Ellipsis])
     return dx

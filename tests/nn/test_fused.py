@@ -100,6 +100,28 @@ def test_large_scores_neither_overflow_nor_warn(dtype):
     np.testing.assert_allclose(x.grad, [[1, 0, -1], [0, -0.5, 0.5]], atol=1e-6)
 
 
+@pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded"])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("rows", [3, 500], ids=["few", "blocks"])
+@pytest.mark.parametrize("shift", [-1e6, 0, 3e4, 1e6])
+def test_the_same_number_added_to_all_scores_changes_nothing(shift, rows, axis, recorded):
+    """Neither loss nor gradient: at 1e6 the logarithm of a sum has one digit of six in float32."""
+    scores = np.random.default_rng(0).integers(-8, 9, (rows, 40)) / 4  # which stay what they are, with a number added
+    labels = np.arange(rows) % 40
+    turned = scores.T if axis == 0 else scores
+    e = np.exp(scores)
+    p = e / e.sum(axis=1, keepdims=True)
+    p[np.arange(rows), labels] -= 1
+
+    x = Value((turned + shift).astype(np.float32))
+    y = nn.cross_entropy_with_logits(x, labels, axis=axis)
+    y.backward(np.full(rows, 2, np.float32), create_graph=recorded)
+    gradient = x.grad.data if recorded else x.grad
+
+    np.testing.assert_allclose(y.data, np.log(e.sum(axis=1)) - scores[np.arange(rows), labels], rtol=2e-6)
+    np.testing.assert_allclose(gradient, 2 * (p.T if axis == 0 else p), rtol=1e-5, atol=1e-7)
+
+
 def test_a_large_loss_keeps_the_digits_of_the_gradient():
     """The gradient is the softmax of the scores whatever the loss is: no digits are lost to its size."""
     x = Value(np.array([[0.3, -0.2, -1e6]], np.float32))
