@@ -27,6 +27,8 @@ __all__ = ["ArrayAPIBackend"]
 
 #: The functions of the standard that make arrays of nothing, hence on the device that they are told.
 _CREATION = ("arange", "asarray", "empty", "eye", "from_dlpack", "full", "linspace", "ones", "zeros")
+#: Ops whose functions are not in the standard, nor promised to take a number beside an array: PyTorch's do not.
+_OF_ARRAYS = frozenset({"autodiff_ops.fmod", "autodiff_ops.heaviside", "autodiff_ops.logaddexp2"})
 
 
 class ArrayAPIBackend(Backend):
@@ -141,9 +143,15 @@ class ArrayAPIBackend(Backend):
             kernel = partial(own, self)
         elif op.takes_xp:
             kernel = partial(op.function, self.xp)
+            if op.id in _OF_ARRAYS:
+                kernel = partial(self._of_arrays, kernel)
         else:
             kernel = getattr(self.xp, op.name, None)
         return None if kernel is None else self._on_its_device(op, kernel)
+
+    def _of_arrays(self, kernel: Callable[..., Any], x1: Any, x2: Any) -> Any:
+        dtype = self.xp.result_type(x1, x2)
+        return kernel(*[x if self.recognises(type(x)) else self.xp.asarray(x, dtype=dtype) for x in (x1, x2)])
 
     def _on_its_device(self, op: Any, kernel: Callable[..., Any]) -> Callable[..., Any]:
         """Return a kernel that runs where its arrays are, and refuses to mix devices."""
@@ -189,7 +197,8 @@ class ArrayAPIBackend(Backend):
 
     def to_numpy(self, array: Any) -> Any:
         try:
-            return np.array(array)
+            # In two steps: PyTorch's tensors do not know the keyword that NumPy asks for a copy by.
+            return np.array(np.asarray(array))
         except (TypeError, RuntimeError):  # it is on another device than the host
             from array_api_compat import to_device
 

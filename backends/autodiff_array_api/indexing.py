@@ -47,7 +47,10 @@ def _places(backend: Any, shape: tuple[int, ...], index: tuple[Any, ...]) -> Any
 def _host(backend: Any, i: Any) -> Any:
     if backend.recognises(type(i)):
         return backend.to_numpy(i)
-    return np.asarray(i) if isinstance(i, tuple | list) else i
+    if not isinstance(i, tuple | list):
+        return i
+    found = np.asarray(i)
+    return found if found.size else found.astype(np.intp)  # NumPy has an empty list for floating numbers
 
 
 def _getitem(backend: Any, x: Any, *, index: Any) -> Any:
@@ -127,11 +130,13 @@ def _last_write(backend: Any, x: Any, *, index: Any) -> Any:
     return backend.xp.asarray(last[places] == turn)
 
 
-def _pad(backend: Any, x: Any, *, pad_width: Any, constant_values: float) -> Any:
+def _pad(backend: Any, x: Any, *, pad_width: Any, constant_values: Any) -> Any:
     """A margin around `x`, written at the places that are inside of it."""
+    xp = backend.xp
     inside = np.pad(np.zeros(x.shape, bool), pad_width, constant_values=True)  # also checks the widths
-    filled = backend.xp.full(inside.shape, constant_values, dtype=x.dtype)
-    return _setitem(backend, filled, backend.xp.reshape(x, (-1,)), index=(~inside,))
+    empty = np.zeros(x.shape, np.asarray(constant_values).dtype)
+    filled = xp.astype(xp.asarray(np.pad(empty, pad_width, constant_values=constant_values)), x.dtype)
+    return _setitem(backend, filled, xp.reshape(x, (-1,)), index=(~inside,))
 
 
 #: Kernels whose first argument is the backend, by the id of the op.

@@ -265,7 +265,7 @@ def check_needs(case: Case) -> None:
     """Count calls of rules, and what is kept, when one input alone needs a gradient: the others cost nothing."""
     if case.op.kind == "composite" or case.has_invariants or len(case.differentiable) < 2:
         return
-    spy = Spy(case.op)
+    spy = Spy(case.op, case.backend, type(case.raw()[case.differentiable[0]]))
     for i in case.differentiable:
         spy.called.clear()
         inputs = case.raw()

@@ -21,11 +21,12 @@ def with_its_own_rules(op: Any) -> Op:
 
 
 class Spy:
-    """A copy of an op whose rules note for which inputs they computed something."""
+    """A copy of an op whose rules note for which inputs they computed something; its kernel is that of the backend."""
 
-    def __init__(self, op: Any) -> None:
+    def __init__(self, op: Any, backend: Any, array_type: type) -> None:
         self.called: set[int] = set()
         self.op = with_its_own_rules(op)
+        self.op.own_kernels[backend.name] = op.kernel_on(backend, array_type)
         self.op.vjps = tuple(self._watched(rule, i) for i, rule in enumerate(op.vjps))
         if op.joint_vjp is not None:
             self.op.joint_vjp = self._watched_jointly(op.joint_vjp)
