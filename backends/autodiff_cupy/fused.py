@@ -60,16 +60,19 @@ def log_softmax_rule(g: Any, y: Any, axis: Any) -> Any:
 _ROOT_HALF, _DENSITY = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
 _SLOPE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 _TANH = f"tanh((W){_SLOPE!r} * x * (1 + (W){_CUBIC!r} * x * x))"
+#: What infinity times 0 would be NaN of; from 1000 on all is as there.
+_LOW, _BOUNDED = "(x < -1000 ? (W)-1000 : x)", "(x > 1000 ? (W)1000 : x < -1000 ? (W)-1000 : x)"
+_INNER = f"(W){_SLOPE!r} * (1 + (W){3 * _CUBIC!r} * {_BOUNDED} * {_BOUNDED})"
 
 #: By the attribute `approximate`: the value, and the derivative.
 _GELU = {
     "none": (
-        f"x * (1 + erf(x * (W){_ROOT_HALF!r})) / 2",
-        f"(1 + erf(x * (W){_ROOT_HALF!r})) / 2 + x * exp(-x * x / 2) * (W){_DENSITY!r}",
+        f"{_LOW} * (1 + erf(x * (W){_ROOT_HALF!r})) / 2",
+        f"(1 + erf(x * (W){_ROOT_HALF!r})) / 2 + {_BOUNDED} * exp(-x * x / 2) * (W){_DENSITY!r}",
     ),
     "tanh": (
-        f"x * (1 + {_TANH}) / 2",
-        f"(1 + {_TANH} + x * (1 - {_TANH} * {_TANH}) * (W){_SLOPE!r} * (1 + (W){3 * _CUBIC!r} * x * x)) / 2",
+        f"{_LOW} * (1 + {_TANH}) / 2",
+        f"(1 + {_TANH} + {_BOUNDED} * (1 - {_TANH} * {_TANH}) * {_INNER}) / 2",
     ),
 }
 

@@ -25,6 +25,23 @@ def _own(t: Any) -> Any:
     return t if isinstance(t, np.ndarray) else None
 
 
+#: From here on the exponential of ``-x`` is 0 in every precision; half precision holds the number.
+_END = 1000
+
+
+def _at_least(x: Any) -> Any:
+    """Return what is multiplied by something that is 0 far below, where an infinite `x` would make NaN of it."""
+    return x if x.dtype.kind == "c" else np.maximum(x, -_END)
+
+
+def _bounded(x: Any, high: int = _END) -> Any:
+    """Return what is multiplied by something that is 0 on both sides."""
+    if x.dtype.kind == "c":
+        return x
+    t = np.minimum(x, high)
+    return np.maximum(t, -_END, out=_own(t))
+
+
 # ---- elementwise -------------------------------------------------------------------------------------------------
 
 
@@ -88,13 +105,13 @@ def _silu(x: Any) -> Any:
     with np.errstate(over="ignore", under="ignore"):
         t = np.exp(-x)
         t += 1
-        return np.divide(x, t, out=_own(t))
+        return np.divide(_at_least(x), t, out=_own(t))
 
 
 def _silu_rule(g: Any, x: Any) -> Any:
     s = _sigmoid(x)
     t = np.subtract(1, s)
-    t *= x
+    t *= _bounded(x)
     t += 1
     t *= s
     t *= g
@@ -106,7 +123,7 @@ def _mish_parts(x: Any) -> tuple[Any, Any, Any]:
     if x.dtype.kind == "c":
         raise ArgumentTypeError(f"mish is for real numbers; it was given dtype {x.dtype}")
     # From 40 on that is 1 in every precision, and in float32 nothing has overflowed yet.
-    x = np.minimum(x, 40)
+    x = _bounded(x, 40)
     e = np.exp(x)
     n = e + 2
     n *= e
@@ -119,7 +136,7 @@ def _mish(x: Any) -> Any:
     _, e, n = _mish_parts(x)
     t = np.add(n, 2, out=_own(e))
     n /= t
-    n *= x
+    n *= _at_least(x)
     return n
 
 

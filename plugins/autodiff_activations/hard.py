@@ -116,5 +116,5 @@ def hard_swish(xp: Any, x: Any) -> Any:
     >>> autodiff.ops.hard_swish(4.0).item()
     4.0
     """
-    x = real("hard_swish", x, xp)
-    return x * xp.clip(x / 6 + 0.5, 0, 1)
+    x = xp.maximum(real("hard_swish", x, xp), -3)  # below the factor is 0, and -inf times that NaN
+    return x * xp.minimum(x / 6 + 0.5, 1)

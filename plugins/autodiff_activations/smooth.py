@@ -9,9 +9,23 @@ from typing import Any
 from autodiff.extend import ArgumentError, Array, Sample, elementwise, unary
 from autodiff_activations.reals import real
 from autodiff_ops.elementwise.special import SINGLE, erf, in_blocks, tanh_of
-from autodiff_ops.shapes import is_half
+from autodiff_ops.shapes import is_complex, is_half
 
 _WIDE = unary(-4.0, 4.0)
+#: From here on the exponential of ``-x`` is 0 in every precision; half precision holds the number.
+_END = 1000
+_BOUNDED_BELOW = f"(x < -{_END} ? (T)-{_END} : x)"
+_BOUNDED = f"(x > {_END} ? (T){_END} : x < -{_END} ? (T)-{_END} : x)"
+
+
+def _at_least(x: Any, xp: Any) -> Any:
+    """Return what is multiplied by something that is 0 far below, where an infinite `x` would make NaN of it."""
+    return x if is_complex(x) else xp.maximum(x, -_END)
+
+
+def _bounded(x: Any, xp: Any) -> Any:
+    """Return what is multiplied by something that is 0 on both sides."""
+    return x if is_complex(x) else xp.clip(x, -_END, _END)
 
 
 @elementwise(
@@ -77,15 +91,15 @@ def softplus(xp: Any, x: Any) -> Any:
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
-def _silu_partial(x: Any) -> Any:
-    s: Any = sigmoid(x)
-    return s * (1 + x * (1 - s))
+def _silu_partial(x: Any, xp: Any) -> Any:
+    s = sigmoid(x)
+    return s * (1 + _bounded(x, xp) * (1 - s))
 
 
 @elementwise(
     partials=(_silu_partial,),
-    c="x / (1 + exp(-x))",
-    c_partials=("(1 + x / (1 + exp(x))) / (1 + exp(-x))",),
+    c=f"{_BOUNDED_BELOW} / (1 + exp(-x))",
+    c_partials=(f"(1 + {_BOUNDED} / (1 + exp(x))) / (1 + exp(-x))",),
     samples=_WIDE,
 )
 def silu(xp: Any, x: Any) -> Any:
@@ -102,14 +116,14 @@ def silu(xp: Any, x: Any) -> Any:
     >>> round(autodiff.ops.silu(1.0).item(), 4)
     0.7311
     """
-    return x * sigmoid(x)
+    return _at_least(x, xp) * sigmoid(x)
 
 
 def _mish_partial(x: Any, xp: Any) -> Any:
     x = real("mish", x, xp)
     t = xp.tanh(softplus(x))
-    # From 40 on 1 - t * t is 0 in every precision, which no infinite x may make NaN of.
-    return t + xp.minimum(x, 40) * (1 - t * t) * sigmoid(x)
+    # From 40 on 1 - t * t is 0 in every precision.
+    return t + xp.clip(x, -_END, 40) * (1 - t * t) * sigmoid(x)
 
 
 _MISH_TANH = "tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))"
@@ -117,8 +131,8 @@ _MISH_TANH = "tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))"
 
 @elementwise(
     partials=(_mish_partial,),
-    c=f"x * {_MISH_TANH}",
-    c_partials=(f"{_MISH_TANH} + (x > 40 ? (T)40 : x) * (1 - {_MISH_TANH} * {_MISH_TANH}) / (1 + exp(-x))",),
+    c=f"{_BOUNDED_BELOW} * {_MISH_TANH}",
+    c_partials=(f"{_MISH_TANH} + {_BOUNDED} * (1 - {_MISH_TANH} * {_MISH_TANH}) / (1 + exp(-x))",),
     samples=[*_WIDE, Sample((Array((3,), 15.0, 30.0),))],  # whose exponentials are infinite in half precision
 )
 def mish(xp: Any, x: Any) -> Any:
@@ -136,7 +150,8 @@ def mish(xp: Any, x: Any) -> Any:
     >>> round(autodiff.ops.mish(1.0).item(), 4)
     0.8651
     """
-    return x * xp.tanh(softplus(real("mish", x, xp)))
+    x = real("mish", x, xp)
+    return _at_least(x, xp) * xp.tanh(softplus(x))
 
 
 _ROOT_HALF = math.sqrt(0.5)
@@ -145,14 +160,14 @@ _SLOPE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
 def _gelu_partial(x: Any, approximate: str, xp: Any) -> Any:
-    wide = xp.astype(x, xp.float32) if is_half(x, xp) else x
+    wide = _bounded(xp.astype(x, xp.float32) if is_half(x, xp) else x, xp)
     z = wide * wide
     if approximate == "none":
         slope = 0.5 + 0.5 * erf(_ROOT_HALF * wide) + wide * (_DENSITY * xp.exp(-0.5 * z))
     else:
         t = xp.tanh(_SLOPE * wide * (1 + _CUBIC * z))
         slope = 0.5 * (1 + t) + (0.5 * _SLOPE) * wide * (1 - t * t) * (1 + (3 * _CUBIC) * z)
-    return xp.astype(slope, x.dtype) if wide is not x else slope
+    return xp.astype(slope, x.dtype) if is_half(x, xp) else slope
 
 
 _FAR = ((-400.0, -300.0), (300.0, 400.0))
@@ -198,6 +213,7 @@ def gelu(xp: Any, x: Any, *, approximate: str = "none") -> Any:
     """
     if is_half(x, xp):
         return xp.astype(gelu.function(xp, xp.astype(x, xp.float32), approximate=approximate), x.dtype)
+    x = _at_least(x, xp)
     if approximate == "none":
         return 0.5 * x * (1 + erf(_ROOT_HALF * x))
     if approximate == "tanh":
@@ -230,6 +246,8 @@ def _for_loops() -> tuple[Any, ...]:
 
 
 def _gelu_single(out: Any, x: Any) -> None:
+    import numpy as np
+
     from autodiff_numpy.loops import loop
 
     coefficients, _, high = _for_loops()
@@ -237,7 +255,7 @@ def _gelu_single(out: Any, x: Any) -> None:
         return
     tanh_of(_SCALED, x, x * x, out)
     out += 1
-    out *= x
+    out *= np.maximum(x, -_END)
     out *= 0.5
 
 
@@ -257,7 +275,7 @@ def _gelu_rule_single(out: Any, g: Any, x: Any) -> None:
     square *= -0.5
     density = np.exp(square, square)
     density *= _DENSITY
-    density *= x
+    density *= np.clip(x, -_END, _END)
     slope += density
     np.multiply(slope, g, out)
 

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from torch_oracle import compare
 
-from autodiff import Value, grad, ops
+from autodiff import Value, grad, jvp, ops
 from autodiff.errors import ArgumentError
+from autodiff.registry import registry
+
+pytest.importorskip("array_api_strict")
+
+from strict_backend import StrictBackend
+
+
+@pytest.fixture(autouse=True)
+def _strict():
+    """Register a second backend, which has the generic rules."""
+    with registry.scoped() as scoped:
+        scoped.register_backend(StrictBackend())
+        yield
+
 
 X = np.concatenate([np.random.default_rng(0).normal(size=40) * 4, [0.0, 30.0, -30.0, 800.0, -800.0]])
 SMOOTH = [
@@ -132,13 +147,55 @@ def test_gelu_of_another_kind_is_refused():
         ops.gelu(X, approximate="erf")
 
 
-def test_infinities():
+INFINITE = {
+    "sigmoid": ([0, 1], [0, 0]),
+    "softplus": ([0, np.inf], [0, 1]),
+    "log_sigmoid": ([-np.inf, 0], [1, 0]),
+    "silu": ([0, np.inf], [0, 1]),
+    "mish": ([0, np.inf], [0, 1]),
+    "gelu": ([0, np.inf], [0, 1]),
+    "hard_swish": ([0, np.inf], [0, 1]),
+    "tanhshrink": ([-np.inf, np.inf], [1, 1]),
+    "relu": ([0, np.inf], [0, 1]),
+    "elu": ([-1, np.inf], [0, 1]),
+    "celu": ([-1, np.inf], [0, 1]),
+    "relu6": ([0, 6], [0, 0]),
+    "hard_tanh": ([-1, 1], [0, 0]),
+    "hard_sigmoid": ([0, 1], [0, 0]),
+}
+ENDS = [(name, attrs, *INFINITE[name]) for name, attrs in EVERY if name in INFINITE]
+
+
+@pytest.mark.parametrize(("name", "attrs", "values", "slopes"), ENDS)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded"])
+@pytest.mark.parametrize("repeat", [1, 20_000], ids=["few", "many"])
+def test_infinities(name, attrs, values, slopes, dtype, recorded, repeat):
     """Where the limit is finite it is the value, and the slope is that of the asymptote."""
-    x = np.array([-np.inf, np.inf])
-    found = []
-    for op in (ops.sigmoid, ops.softplus, ops.log_sigmoid):
-        v = Value(x)
-        y = op(v)
-        y.backward(np.ones(2))
-        found.append((y.data.tolist(), v.grad.tolist()))
-    assert found == [([0, 1], [0, 0]), ([0, np.inf], [0, 1]), ([-np.inf, 0], [1, 0])]
+    v = Value(np.tile(np.array([-np.inf, np.inf], dtype), repeat))
+    y = ops[f"autodiff_activations.{name}"](v, **attrs)
+    y.backward(np.ones(2 * repeat, dtype), create_graph=recorded)
+    gradient = v.grad.data if recorded else v.grad
+    np.testing.assert_array_equal(y.data, np.tile(values, repeat))
+    np.testing.assert_array_equal(gradient, np.tile(slopes, repeat))
+
+
+@pytest.mark.parametrize(("name", "attrs"), EVERY)
+@pytest.mark.parametrize("x", [-np.inf, np.inf, -1e300, 1e300])
+@pytest.mark.parametrize("backend", ["numpy", "strict"])
+def test_derivatives_at_infinity_end(name, attrs, x, backend):
+    """The first is the limit's, the second 0, forwards too: an asymptote is a line."""
+    op = ops[f"autodiff_activations.{name}"]
+    make = partial(registry.backend(backend).asarray, dtype="float64")
+
+    def number(array):
+        return float(registry.backend(backend).to_numpy(array))
+
+    def slope(x):
+        return grad(lambda x: op(x, **attrs))(x)
+
+    with np.errstate(all="ignore"):  # of values, which may be too large, and of branches that are not taken
+        first, second = number(slope(make(x))), number(grad(slope)(make(x)))
+        tangent = number(jvp(lambda x: op(x, **attrs), [make(x)], [make(1.0)])[1])
+        far = number(slope(make(math.copysign(1e3, x))))
+    assert (first, second, tangent) == (pytest.approx(far, abs=2e-6), 0, first)
