@@ -184,22 +184,26 @@ def call(op: Callee, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
         y = kernel(*xs, **attrs)
     except Exception as exc:
         refuse(op, exc, xs, attrs, args)
+    residuals: Any = ()
+    if op._leaves_more:
+        residuals = y[1:]
+        y = y[0]
     if raw:
         return y
     if type(y) not in registry.plain_types:
-        return cast("Any", op)._record(args, xs, y, (), attrs)
+        return cast("Any", op)._record(args, xs, y, residuals, attrs)
     if edge1 is None:
         return wrap(y, None)
     dtype = y.dtype
     plan: Plan | None = op._known_plans.get(needs << 3 | mode() & RECORDING)
     if plan is None or dtype is not edge1.dtype:
-        return cast("Any", op)._record(args, xs, y, (), attrs)
+        return cast("Any", op)._record(args, xs, y, residuals, attrs)
     node = Node()
     node.plan = plan
     node.edge1 = edge1
     node.edge2 = edge2
     node.more = more
-    node.saved = plan.collect(xs, y, (), attrs)
+    node.saved = plan.collect(xs, y, residuals, attrs)
     node.shape = y.shape
     node.dtype = dtype
     node.type = type(y)

@@ -52,9 +52,11 @@ class Callee:
         Kernels of any op.
     _known_plans : dict
         Plans of any op, by the same bits with one more above the last input.
+    _leaves_more : bool
+        Whether its kernels return residuals behind the result.
     """
 
-    __slots__ = ("_count", "_defaults", "_known", "_known_plans", "_quick", "_short_plans")
+    __slots__ = ("_count", "_defaults", "_known", "_known_plans", "_leaves_more", "_quick", "_short_plans")
 
     _count: int
     _defaults: dict[str, Any]
@@ -62,6 +64,7 @@ class Callee:
     _short_plans: list[Any]
     _known: dict[Any, Any]
     _known_plans: dict[int, Any]
+    _leaves_more: bool
 
 
 #: Makes an empty `Value`.

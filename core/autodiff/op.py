@@ -95,6 +95,7 @@ class Op(Callee):
         self.replaces = False  # whether it took its id from another op
         self._count = len(self.inputs) if self.variadic is None else -1
         self._defaults = self.attrs
+        self._leaves_more = bool(self.residuals)
         # At most two inputs, and no attributes: called through the shortest paths.
         self._short = not (self.attrs or self.residuals or self.variadic or self.joint_vjp) and len(self.inputs) < 3
         self.forget_kernels()
@@ -125,11 +126,11 @@ class Op(Callee):
             y = kernel(*xs, **attrs)
         except Exception as exc:
             refuse(self, exc, xs, attrs, args)
-        self._learn(tables, xs, kernel, y)
         residuals: tuple[Any, ...] = ()
         if self.residuals:
             y, *rest = y
             residuals = tuple(rest)
+        self._learn(tables, xs, kernel, y)
         return self._record(args, xs, y, residuals, attrs) if any(type(a) is Value for a in args) else y
 
     def apply(self, *xs: Any, **attrs: Any) -> Any:
@@ -428,7 +429,7 @@ class Op(Callee):
         key = self._key(xs)
         if key not in self._kernels or backend is None or backend.base is not None or backend.has_streams:
             return
-        if self.residuals or "generator" in self.attrs:
+        if "generator" in self.attrs:
             return
         quick, known = tables
         known[key] = kernel

@@ -257,15 +257,19 @@ def _labels(where: str, target: Any, x: Any, axis: int, ignore_index: int) -> tu
             f"{where}: the scores have shape {tuple(x.shape)}, with the classes along axis {axis}, and the labels "
             f"{tuple(labels.shape)}; expected {shape}"
         )
-    counts = labels != ignore_index
     if not readable(x, labels):
+        counts = labels != ignore_index
         return op.where(counts, labels, 0), counts
-    xp = backend(x).xp
+    xp, count = backend(x).xp, x.shape[axis]
+    if prod(shape):
+        least, most = int(xp.min(labels)), int(xp.max(labels))
+        if 0 <= least <= most < count and not least <= ignore_index <= most:
+            return labels, None
+    counts = labels != ignore_index
     if bool(xp.all(counts)):
         counts = None
     else:
         labels = xp.where(counts, labels, xp.zeros_like(labels))
-    count = x.shape[axis]
     if bool(xp.any((labels < 0) | (labels >= count))):
         wrong = int(xp.min(labels)) if bool(xp.any(labels < 0)) else int(xp.max(labels))
         raise ArgumentError(
