@@ -50,7 +50,8 @@ def _same_as_recorded(function: Callable[..., Any], *arrays: Any) -> list[Any]:
 
     assert np.array_equal(seed, kept)
     for p, r in zip(plain, recorded, strict=True):
-        np.testing.assert_allclose(p.grad, r.grad.data, rtol=1e-13, atol=1e-15)
+        # Where hundreds of numbers of size 1 nearly cancel in a sum, their rounding is left.
+        np.testing.assert_allclose(p.grad, r.grad.data, rtol=1e-13, atol=2e-14)
     return [p.grad for p in plain]
 
 
