@@ -161,6 +161,7 @@ def _batching(
         sample((3, 2), (4, 2), (4, 3), 0.0),
         sample((2, 3, 2), (2, 3, 2), (2, 3, 2), 0.0, is_causal=True),
         sample((2, 1, 3, 2), (2, 4, 2), (4, 3), (3, 4), scale=0.7),
+        sample((3, 2), (4, 2), (4, 3), 0.0, scale=1.3),
         sample((3, 2), (5, 2), (2, 5, 2), (2, 3, 5), is_causal=True),
         Sample((Array((2, 3, 2)), Array((2, 2)), Array((2, 3)), Array((3, 2), kind="bool"))),
         sample((2, 2), (2, 2), (2, 2), ()),

@@ -117,6 +117,7 @@ def test_a_choice_at_a_kink_is_caught_by_its_row(monkeypatch: pytest.MonkeyPatch
     ("actual", "told"),
     [
         ([np.array([1.0, np.nan])], ""),
+        ([np.array([1.0, -np.nan])], ""),
         ([np.array([1.0 + 1e-15, np.nan])], "little"),
         ([np.array([1.0 + 1e-6, np.nan])], "much"),
         ([np.array([1.0, 1.0])], "much"),
@@ -129,6 +130,23 @@ def test_a_choice_at_a_kink_is_caught_by_its_row(monkeypatch: pytest.MonkeyPatch
 def test_differences_are_told_by_size(actual: Any, told: str) -> None:
     """Equal bit by bit, within the tolerance, or not."""
     assert checks.differing([np.array([1.0, np.nan])], actual) == told
+
+
+def test_the_sign_of_zero_is_a_difference_that_of_nan_none() -> None:
+    """Of complex numbers too, and of single ones: which sign NaN has differs from run to run."""
+    assert checks.differing([np.array(0.0)], [np.array(-0.0)]) == "little"
+    assert checks.differing([np.array(complex(1, np.nan))], [np.array(complex(1, -np.nan))]) == ""
+
+
+def test_checks_that_fail_without_a_fault_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An op whose samples are wrong would catch everything."""
+
+    def failing(op_id: str, **options: Any) -> None:
+        raise ValueError("a wrong sample")
+
+    monkeypatch.setattr(checks, "check_op", failing)
+    with pytest.raises(RuntimeError, match="no fault is planted, and the checks fail: .*a wrong sample"):
+        checks.before(["autodiff_ops.exp"])
 
 
 def _check(mutant: Mutant) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.testing.case import Case
+from autodiff.testing.case import Case, Run
 from autodiff.testing.drawing import draw_like, fingerprint
 from autodiff.testing.dtypes import dtypes_of, is_narrow
 from autodiff.testing.gradients import derivatives
@@ -189,9 +189,17 @@ def _check_memory(case: Case, *, record: bool) -> None:
     # Rules of a backend may go another way in half precision.
     if not case.differentiable or (is_narrow(case.dtype) and (record or not case.has_backend_rules)):
         return
-    before = case.run(record=record)
-    for how in _after_others(case, lambda other, arrays: other.run(other.raw(arrays), record=record)):
-        compare_runs(case, how + (" in a recorded pass" if record else ""), case.run(record=record), before)
+    wrt = case.differentiable
+    # Where one rule computes the gradients of all inputs, those of one input alone are other code.
+    joint = len(wrt) > 1 and (case.op.joint_vjp is not None or case.has_backend_rules)
+    for needs in [wrt, *([i] for i in wrt if joint)]:
+
+        def run(other: Case, arrays: list[Any], needs: list[int] = needs) -> Run:
+            return other.run(other.raw(arrays), needs=needs, record=record)
+
+        before = run(case, case.arrays)
+        for how in _after_others(case, run):
+            compare_runs(case, how + (" in a recorded pass" if record else ""), run(case, case.arrays), before)
 
 
 def check_forward_memory(case: Case) -> None:
