@@ -145,7 +145,7 @@ def test_checks_that_fail_without_a_fault_stop_the_run(monkeypatch: pytest.Monke
         raise ValueError("a wrong sample")
 
     monkeypatch.setattr(checks, "check_op", failing)
-    with pytest.raises(RuntimeError, match="no fault is planted, and the checks fail: .*a wrong sample"):
+    with pytest.raises(RuntimeError, match=r"no fault is planted, and the checks fail: .*a wrong sample"):
         checks.before(["autodiff_ops.exp"])
 
 
