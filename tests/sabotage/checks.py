@@ -158,7 +158,7 @@ def differing(expected: Any, actual: Any) -> str:
 def _bits(x: Any) -> bytes:
     """Return the bits of an array, with one NaN for all: of which sign it is may be another at each run."""
     if x.dtype.kind in "fc":
-        x = np.array(x, ndmin=1)
+        x = np.array(x, order="C", ndmin=1)
         parts = x.view(x.real.dtype)
         parts[np.isnan(parts)] = np.nan
     return bytes(x.tobytes())

@@ -18,7 +18,7 @@ COLUMNS = {
     "caught by the page of kinks": "caught",
     "crash": "caught",
     "hang": "caught",
-    "error": "caught",
+    "error": "survived",
     "equivalent": "equivalent",
     "rounding": "rounding",
     "survived": "survived",

@@ -136,6 +136,8 @@ def test_the_sign_of_zero_is_a_difference_that_of_nan_none() -> None:
     """Of complex numbers too, and of single ones: which sign NaN has differs from run to run."""
     assert checks.differing([np.array(0.0)], [np.array(-0.0)]) == "little"
     assert checks.differing([np.array(complex(1, np.nan))], [np.array(complex(1, -np.nan))]) == ""
+    columns = np.ones((2, 3), order="F")
+    assert checks.differing([columns], [columns + 1e-6]) == "much"
 
 
 def test_checks_that_fail_without_a_fault_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
