@@ -20,7 +20,7 @@ from autodiff.graph import SPENT, Edge, between, next_seq, refuse_spent, schedul
 from autodiff.modes import BATCH, DEBUG, MODE, NO_GRAD, RULE, mode
 from autodiff.projection import project
 from autodiff.registry import registry
-from autodiff.reuse import LARGE, may_reuse, pull_large
+from autodiff.reuse import large, may_reuse, pull_large
 from autodiff.rule import SELECT, Plan, place, same
 from autodiff.seeds import start
 from autodiff.value import Value
@@ -66,7 +66,7 @@ def _pull_back(
     is_complex, node, saved = False, None, None
     # Rules may write into what is the pass's own; what others look at, or queue on streams, is left alone.
     plain = not (record or checks or batch or follow is not None)
-    reuses, array_type = False, None
+    reuses, array_type, most = False, None, large()
     try:
         for node in order:
             g = cotangents.pop(node, None)
@@ -107,7 +107,7 @@ def _pull_back(
                 node.edge1 = node.edge2 = None
                 node.more = ()
                 node.saved = SPENT
-            if reuses and g.size > LARGE and not (is_complex or plan.special):
+            if reuses and g.size > most and not (is_complex or plan.special):
                 holder = [g]
                 g = before = q = None  # none of them may refer to it while it is asked who does
                 mixed = pull_large(holder, node, plan, pulls, edges, saved, cotangents, summed, mixed)

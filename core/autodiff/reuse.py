@@ -10,7 +10,8 @@ reach an array.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
@@ -21,12 +22,28 @@ from autodiff.projection import project
 from autodiff.registry import registry
 from autodiff.rule import FIRST, OUTPUT, SECOND, Plan, Rule, make_call, nothing, same
 
-__all__ = ["LARGE", "may_reuse", "pull_large"]
+__all__ = ["always", "large", "may_reuse", "pull_large"]
 
 #: Beyond so many elements it takes less time to find out who else has an array than to make another one.
-LARGE = 32_768
+_large = 32_768
 
 Writer = Callable[[Any, Any, Any], Any]
+
+
+def large() -> int:
+    """Return how many elements an array must have more than, to be written into."""
+    return _large
+
+
+@contextmanager
+def always() -> Iterator[None]:
+    """Let every array count as large here, so that what a pass does with large ones can be tried on small ones."""
+    global _large
+    before, _large = _large, -1
+    try:
+        yield
+    finally:
+        _large = before
 
 
 def may_reuse(array_type: type) -> bool:

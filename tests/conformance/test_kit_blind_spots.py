@@ -399,6 +399,35 @@ def test_a_helper_of_kernel_and_rule_that_is_wrong_for_large_arrays_is_caught() 
     assert "check_large" in told
 
 
+def test_a_memory_of_the_rule_for_one_input_alone_is_caught() -> None:
+    """The joint rule, which runs when both inputs need a gradient, is right."""
+    kept: list[Any] = []
+
+    def joint(g: Any, x1: Any, x2: Any, needs: tuple[bool, ...]) -> Any:
+        if all(needs):
+            return g * x2, g * x1
+        kept.append(x2 if needs[0] else x1)
+        old = kept[-2] if len(kept) > 1 and kept[-2].dtype == g.dtype and kept[-2].shape == g.shape else kept[-1]
+        return (g * old, None) if needs[0] else (None, g * old)
+
+    op = declared(lambda xp, x1, x2: x1 * x2, kind=primitive, samples=[sample((3,), (3,))], vjp=joint)
+    told = failure(op, dtypes=["float64"], order=1)
+    assert "check_memory" in told
+
+
+def test_a_rule_that_writes_into_a_cotangent_wrongly_is_caught() -> None:
+    """Only where the pass gives it the cotangent's memory, for large arrays amid a graph, does it go another way."""
+
+    def rule(g: Any, x: Any, out: Any = None) -> Any:
+        return 2 * g * x if out is None else np.multiply(g, x, out=out)
+
+    op = square()
+    op.vjp_kernel("numpy")((rule,))
+    told = failure(op, dtypes=["float64"], order=1)
+    assert "check_reuse" in told
+    assert "where what is not needed any more is written into" in told
+
+
 def test_a_forward_rule_that_is_not_finite_where_the_gradient_is_is_caught() -> None:
     """At zeros alone, as the tip of a cone is."""
 

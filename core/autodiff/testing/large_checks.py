@@ -1,15 +1,26 @@
-"""Checks of what a backend has for large arrays, on small ones."""
+"""Checks of what a backend, and a pass, have for large arrays, on small ones."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from autodiff import reuse
 from autodiff.backend import Backend
 from autodiff.registry import registry
 from autodiff.testing import gradient_checks as gradients
 from autodiff.testing import hand_checks as hands
 from autodiff.testing import value_checks as values
 from autodiff.testing.case import Case
+from autodiff.testing.dtypes import is_narrow
+from autodiff.testing.tolerances import rounding
+from autodiff.value import Value
 
-__all__ = ["check_large"]
+__all__ = ["check_large", "check_reuse"]
+
+#: So many times the op is called on the same Values: the third gradient is added to a sum that the pass has made.
+_TIMES = 3
 
 _CHECKS = (
     values.check_value,
@@ -38,6 +49,32 @@ def check_large(case: Case) -> None:
             check(case)
         values.compare_runs(case, "of arrays treated as large ones", case.run(), small)
     del case.report.facts["arrays"]
+
+
+def check_reuse(case: Case) -> None:
+    """Compare gradients with those of a pass that writes results into memory which is not needed any more.
+
+    That happens in the midst of a graph, where a cotangent is the pass's own.
+    """
+    cotangents = [c for c in case.cotangents if c is not None]
+    if not (case.backend.reuses and case.differentiable) or is_narrow(case.dtype):
+        return
+    if any(c.dtype.kind == "c" for c in cotangents):  # of complex cotangents nothing is written into
+        return
+    plain = case.run()
+    inputs: list[Any] = case.raw()
+    leaves = {i: Value(inputs[i]) for i in case.differentiable}
+    inputs = [leaves[i] * 1 if i in leaves else x for i, x in enumerate(inputs)]
+    seeds = [case.lay(c) for c in cotangents]
+    with reuse.always(), case.backend.testing(), np.errstate(all="ignore"):
+        total: Any = 0
+        for _ in range(_TIMES):
+            total = total + sum((y * c).sum() for y, c in zip(case.floating_outputs(inputs), seeds, strict=True))
+        total.backward()
+    for i, expected in plain.grads.items():
+        what = f"the gradient of {case.name(i)} from {_TIMES} calls, where what is not needed any more is written into"
+        actual = case.gradient(leaves[i].grad, leaves[i].data)
+        case.report.close(what, actual, _TIMES * expected, rounding(expected.dtype), finite=True)
 
 
 def _has_its_own(case: Case) -> bool:

@@ -11,7 +11,7 @@ from autodiff.testing import value_checks as values
 from autodiff.testing.batch_checks import check_batched_forward, check_batching
 from autodiff.testing.c_expressions import check_c_expressions
 from autodiff.testing.case import Case
-from autodiff.testing.large_checks import check_large
+from autodiff.testing.large_checks import check_large, check_reuse
 from autodiff.testing.special_checks import check_special_forward, check_special_numbers, check_special_recorded
 
 __all__ = ["CHECKS", "Check"]
@@ -50,6 +50,7 @@ CHECKS: tuple[Check, ...] = (
     Check(values.check_broadcast, 1, "rev"),
     Check(values.check_precision, 1, "rev"),
     Check(check_large, 1, "rev"),
+    Check(check_reuse, 1, "rev"),
     Check(gradients.check_recorded, 2, "rev"),
     Check(hands.check_recorded_mutation, 2, "rev"),
     Check(hands.check_recorded_memory, 2, "rev"),
