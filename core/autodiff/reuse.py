@@ -38,12 +38,13 @@ def large() -> int:
 @contextmanager
 def always() -> Iterator[None]:
     """Let every array count as large here, so that what a pass does with large ones can be tried on small ones."""
-    global _large
-    before, _large = _large, -1
+    names = globals()
+    before = names["_large"]
+    names["_large"] = -1
     try:
         yield
     finally:
-        _large = before
+        names["_large"] = before
 
 
 def may_reuse(array_type: type) -> bool:
