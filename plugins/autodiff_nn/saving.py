@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
 from autodiff import AutodiffError
@@ -102,9 +101,10 @@ def _write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
         return
     path = path.resolve()  # a link stays one
-    part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}.part")
+    # Nobody else's, whichever process, machine or container writes to the folder at this moment.
+    part = path.with_name(f".{path.name}.{os.urandom(8).hex()}.part")
     try:
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             if path.is_file():
                 shutil.copymode(path, part)  # before anything is in it that not everybody may read
             file.write(content)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import ArgumentError, Array, Sample, composite, primitive, sample
+from autodiff.extend import ArgumentError, ArgumentTypeError, Array, Sample, composite, primitive, sample
 from autodiff_ops.diagonals import tril, triu
 from autodiff_ops.elementwise.arithmetic import conj
 from autodiff_ops.linalg import matmul
@@ -143,7 +143,15 @@ def solve(xp: Any, x1: Any, x2: Any) -> Any:
     return run(xp, "solve", x1, x2)
 
 
-@composite(samples=[sample((2, 2), n=3), sample((2, 2, 2), n=2), sample((2, 2), n=-1), sample((2, 2), n=1)])
+@composite(
+    samples=[
+        sample((2, 2), n=3),
+        sample((2, 2, 2), n=2),
+        sample((2, 2), n=-1),
+        sample((2, 2), n=1),
+        sample((2, 2), n=0),
+    ]
+)
 def matrix_power(x: Any, *, n: int) -> Any:
     """Product of `n` factors, all the square matrix `x`; of its inverse for negative `n`.
 
@@ -156,9 +164,10 @@ def matrix_power(x: Any, *, n: int) -> Any:
     """
     x = arrayed(x)
     check_square("matrix_power", x)
+    if not hasattr(n, "__index__"):
+        raise ArgumentTypeError(f"matrix_power: n is a whole number; it was given {n!r:.80}")
     if n == 0:
-        # The diagonal of x to the power 0, and 0 elsewhere.
-        return x * 0.0 + tril(triu(x * 0.0 + 1.0))
+        return tril(triu(x**0))  # 1 whatever x is, in its dtype; constant in x
     factor, n = (inv(x), -n) if n < 0 else (x, n)
     y: Any = None
     while n:

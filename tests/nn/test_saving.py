@@ -160,6 +160,37 @@ def test_files_of_pytorch_are_read(tmp_path):
         nn.load(tmp_path / "other")
 
 
+def test_two_that_save_to_one_path_at_once(tmp_path, monkeypatch):
+    """Neither meets the other's unfinished file, though process and thread have one number; the last one stays."""
+    path, fsync = tmp_path / "x.safetensors", os.fsync
+
+    def meanwhile(file):
+        monkeypatch.setattr(os, "fsync", fsync)
+        nn.save(path, {"other": np.zeros(3)})
+        assert list(nn.load(path)) == ["other"]
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    nn.save(path, {"x": np.ones(2)})
+
+    assert nn.load(path)["x"].tolist() == [1, 1]
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_a_new_file_has_the_permissions_of_any_other(tmp_path, mask):
+    """Those that the process gives to what it opens."""
+    before = os.umask(mask)
+    try:
+        nn.save(tmp_path / "x.safetensors", {"x": np.ones(2)})
+        (tmp_path / "plain").write_bytes(b"")
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "x.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has neither such permissions nor links for everybody")
 def test_permissions_and_links_stay(tmp_path):
     """A file that only its owner may read stays so, and what a link names is replaced, not the link."""

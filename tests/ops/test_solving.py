@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autodiff import Value, grad, ops
-from autodiff.errors import ArgumentError
+from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.testing import check_grads
 
 RNG = np.random.default_rng(0)
@@ -120,6 +120,34 @@ def test_orders_of_matrix_norms():
 def test_powers(n):
     """Those of NumPy, 0 and negative ones included."""
     np.testing.assert_allclose(ops.matrix_power(MATRIX, n=n), np.linalg.matrix_power(MATRIX, n), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.array([[1, 2], [3, 4]]),
+        np.array([[np.inf, np.nan], [0.0, -np.inf]]),
+        np.ones((3, 2, 2), np.float32),
+        np.ones((2, 2), complex),
+    ],
+    ids=["integers", "infinite", "stack", "complex"],
+)
+def test_the_power_zero_is_the_identity(x):
+    """Whatever the numbers are, in their dtype, and constant."""
+    y = ops.matrix_power(x, n=0)
+    expected = np.broadcast_to(np.eye(2), x.shape)
+
+    assert (y.dtype, y.tolist()) == (x.dtype, expected.tolist())
+    if x.dtype.kind != "i":
+        v = Value(x)
+        ops.matrix_power(v, n=0).backward(np.ones_like(x))
+        assert not v.grad.any()
+
+
+def test_a_power_that_is_no_whole_number():
+    """The error says what was given."""
+    with pytest.raises(ArgumentTypeError, match=r"matrix_power: n is a whole number; it was given 2\.0"):
+        ops.matrix_power(MATRIX, n=2.0)
 
 
 def test_empty_matrices():
