@@ -80,8 +80,8 @@ ARROWS = {
     "entries": "",
     "plugins": "entries hookspecs registry",
     "extend": "backend batches broadcasting declarations hookspecs leaves op registry samples",
-    "__init__": "backward batch_rules batches broadcasting checkpointing custom derivatives drawing handles levels modes"
-    " numpy ops plugins registry standard transforms value vectorizing",
+    "__init__": "backward batch_rules batches broadcasting checkpointing custom derivatives drawing extend fft handles"
+    " levels linalg modes numpy ops plugins registry standard testing transforms value vectorizing",
 }
 
 #: What the core may import of the outside world, beyond the standard library.
@@ -138,7 +138,7 @@ def test_arrows_make_no_circle() -> None:
 
     order = list(graphlib.TopologicalSorter({m: below.split() for m, below in ARROWS.items()}).static_order())
 
-    assert set(order) == set(ARROWS)
+    assert set(order) == {*ARROWS, "testing"}  # a package, which imports the core and is imported on demand
 
 
 @pytest.mark.parametrize("package", PLUGINS, ids=lambda p: p.name)
@@ -200,6 +200,16 @@ def test_importing_autodiff_imports_no_array_library_and_no_plugin() -> None:
     )
 
     assert seen == "[]"
+
+
+@pytest.mark.parametrize("name", ["extend", "fft", "linalg", "numpy", "testing"])
+def test_modules_are_imported_when_they_are_asked_for(name: str) -> None:
+    """``import autodiff`` is enough, and imports none of them; `dir` and ``from autodiff import`` know them."""
+    full = f"autodiff.{name}"
+    code = f"import autodiff, sys; print({full!r} in sys.modules, {name!r} in dir(autodiff), {full}.__name__)"
+
+    assert run(code) == f"False True {full}"
+    assert run(f"from autodiff import {name}; print({name}.__name__)") == full
 
 
 def test_first_use_imports_nothing_slow() -> None:

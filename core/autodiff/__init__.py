@@ -8,6 +8,7 @@
 12.0 7.0
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from autodiff import backward as _backward
@@ -80,11 +81,25 @@ _ELSEWHERE = {
 }
 
 
-if not TYPE_CHECKING:  # type checkers would take every name for one that exists
+#: Modules that are imported when they are first asked for.
+_MODULES = ("extend", "fft", "linalg", "numpy", "testing")
+
+if TYPE_CHECKING:
+    from autodiff import extend as extend
+    from autodiff import fft as fft
+    from autodiff import linalg as linalg
+    from autodiff import numpy as numpy
+    from autodiff import testing as testing
+else:  # type checkers would take every name for one that exists
 
     def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"autodiff.{name}")
         told = f"; it is {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{told}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_MODULES})
 
 
 class _NumpyProtocols:

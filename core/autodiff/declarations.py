@@ -16,7 +16,7 @@ from autodiff.batch_rules import check_batching
 from autodiff.errors import RegistrationError, shown
 from autodiff.handles import Callee, unwrap
 from autodiff.op import Op
-from autodiff.refusals import refuse
+from autodiff.refusals import refuse, refuse_unknown
 from autodiff.rule import MISSING, RESERVED, Rule
 from autodiff.samples import Unsupported
 from autodiff.signatures import core_ndims, is_variadic, listed, names_of, parameters_of, place_of
@@ -290,6 +290,7 @@ class Composite(Callee):
         try:
             return self.function(*args, **attrs)
         except Exception as exc:
+            refuse_unknown(self, attrs)
             refuse(self, exc, [unwrap(a) for a in args], attrs)
 
     method_call = Op.method_call

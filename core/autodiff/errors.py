@@ -155,11 +155,22 @@ def shown(obj: object, width: int = 60) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
+#: What arguments are called elsewhere, in PyTorch most of them, and here.
+_ELSEWHERE = {
+    "dim": ("axis", "axes"),
+    "dims": ("axes", "axis"),
+    "keepdim": ("keepdims",),
+    "ddof": ("correction",),
+}
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return a phrase that offers the names closest to `name`, or an empty string."""
     import difflib  # here, because it is only needed when something goes wrong
 
-    close = difflib.get_close_matches(name, sorted(set(known)), n=count, cutoff=0.6)
+    names = sorted(set(known))
+    close = [here for here in _ELSEWHERE.get(name, ()) if here in names]
+    close = close or difflib.get_close_matches(name, names, n=count, cutoff=0.6)
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 
 

@@ -10,7 +10,8 @@ from autodiff.composed import array_of, shape_of, shipped
 from autodiff.errors import ArgumentError, unknown_name
 from autodiff.refusals import spelled
 from autodiff.registry import registry
-from autodiff.spellings import norm, refuse_options, spelling
+from autodiff.spellings import norm as _norm
+from autodiff.spellings import refuse_options, spelling
 from autodiff.standard import standard
 from autodiff.value import unwrap
 
@@ -231,6 +232,7 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
 
 
 inv = spelled(spelling("inv", "inv(a)"))
+norm = spelled(_norm)
 solve = spelled(spelling("solve", "solve(a, b)"))
 det = spelled(spelling("det", "det(a)"))
 svdvals = spelled(spelling("svdvals", "svdvals(x)"))

@@ -22,14 +22,13 @@ from autodiff.errors import (
     KernelError,
     RegistrationError,
     RuleError,
-    nearest,
     shown,
 )
 from autodiff.graph import make_node
 from autodiff.handles import REQUIRED, Callee, wrap
 from autodiff.hooks import remember_stream
 from autodiff.modes import DEBUG, FORWARD, NO_GRAD, REPLAY, mode
-from autodiff.refusals import refuse
+from autodiff.refusals import refuse, refuse_unknown
 from autodiff.registry import PYTHON_SCALARS, registry
 from autodiff.rule import MISSING, SEVERAL, Plan, Rules, select
 from autodiff.value import Value
@@ -240,10 +239,7 @@ class Op(Callee):
         """Complete the attributes by their defaults."""
         bound = {**self.attrs, **attrs}
         if len(bound) != len(self.attrs):
-            unknown = next(name for name in attrs if name not in self.attrs)
-            raise ArgumentTypeError(
-                f"{self.id!r} has no attribute {unknown!r}.{nearest(unknown, self.attrs)} Its signature is {self.signature}."
-            )
+            refuse_unknown(self, attrs)
         for name, attr in bound.items():
             if attr is REQUIRED:
                 raise ArgumentTypeError(f"{self.id!r} needs the attribute {name!r}: its signature is {self.signature}.")

@@ -90,12 +90,12 @@ class Operators(Handle):  # noqa: PLW1641  # Value has the hash: mypyc cannot as
     def sigmoid(self) -> Any: return unary(standard.sigmoid, self)
     def relu(self) -> Any: return unary(standard.relu, self)
     def conj(self) -> Any: return unary(standard.conj, self)
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return call(standard.sum, (self,), {"axis": axis, "keepdims": keepdims})
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return call(standard.mean, (self,), {"axis": axis, "keepdims": keepdims})
-    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return call(standard.max, (self,), {"axis": axis, "keepdims": keepdims})
+    def sum(self, axis: Any = None, keepdims: bool = False, **unknown: Any) -> Any:
+        return call(standard.sum, (self,), {"axis": axis, "keepdims": keepdims, **unknown})
+    def mean(self, axis: Any = None, keepdims: bool = False, **unknown: Any) -> Any:
+        return call(standard.mean, (self,), {"axis": axis, "keepdims": keepdims, **unknown})
+    def max(self, axis: Any = None, keepdims: bool = False, **unknown: Any) -> Any:
+        return call(standard.max, (self,), {"axis": axis, "keepdims": keepdims, **unknown})
     def reshape(self, *shape: Any) -> Any:
         return call(standard.reshape, (self,), {"shape": shape[0] if len(shape) == 1 else shape})
     def transpose(self, *axes: Any) -> Any:

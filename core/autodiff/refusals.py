@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from autodiff.errors import ArgumentError, ArgumentTypeError, AutodiffError, IndexingError, KernelError, shown
+from autodiff.errors import ArgumentError, ArgumentTypeError, AutodiffError, IndexingError, KernelError, nearest, shown
 from autodiff.holding import tell
 
-__all__ = ["AxisArgumentError", "refuse", "spelled"]
+__all__ = ["AxisArgumentError", "refuse", "refuse_unknown", "spelled"]
 
 
 class AxisArgumentError(ArgumentError, IndexingError):
@@ -40,10 +40,30 @@ def refuse(op: Any, exc: Exception, xs: Any, attrs: dict[str, Any], args: Any = 
     _raise(exc, repr(op.id), [*zip(names, xs, strict=False)], attrs, KernelError)
 
 
-def _refuse_call(name: str, exc: Exception, args: Any, options: dict[str, Any]) -> NoReturn:
+def refuse_unknown(op: Any, attrs: dict[str, Any]) -> None:
+    """Raise if there is an attribute that an op does not have."""
+    for name in attrs:
+        if name not in op.attrs:
+            raise ArgumentTypeError(
+                f"{op.id!r} has no attribute {name!r}.{nearest(name, op.attrs)} Its signature is {op.signature}."
+            )
+
+
+def _refuse_call(function: Callable[..., Any], exc: Exception, args: Any, options: dict[str, Any]) -> NoReturn:
     """Raise what came of a function that is no op, saying which one was given what."""
+    import inspect  # here, because it is only needed when something goes wrong
+
     if isinstance(exc, AutodiffError):
         raise exc
+    name = f"autodiff.numpy.{function.__name__}"
+    parameters = inspect.signature(function).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for option in options:
+            if option not in parameters:
+                known = ", ".join(parameters)
+                raise ArgumentTypeError(
+                    f"{name} has no argument {option!r}.{nearest(option, parameters)} It takes {known}."
+                ) from exc
     _raise(exc, name, [(f"#{i}", x) for i, x in enumerate(args)], options, ArgumentError)
 
 
@@ -56,7 +76,7 @@ def spelled(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*args, **kwargs)
         except Exception as exc:
-            _refuse_call(f"autodiff.numpy.{function.__name__}", exc, args, kwargs)
+            _refuse_call(function, exc, args, kwargs)
 
     call.__module__ = "autodiff.numpy"  # where it is found, and hence pickled
     return call

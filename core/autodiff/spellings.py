@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autodiff.composed import COMPOSED, array_of, shape_of, shipped, subscripts_of
-from autodiff.errors import ArgumentError, ArgumentTypeError
+from autodiff.errors import ArgumentError, ArgumentTypeError, nearest
 from autodiff.partial_reductions import PARTIAL, partial_reduction
 from autodiff.refusals import spelled
 from autodiff.registry import registry
@@ -26,7 +26,8 @@ def refuse_options(name: str, **given: Any) -> None:
     """Refuse NumPy's rarer keywords, by name."""
     for keyword, value in given.items():
         if value is not None and value is not False:
-            raise ArgumentTypeError(f"{name}({keyword}=...) is not supported for Values; leave it out")
+            instead = nearest(keyword, ("axis",)) or " Leave it out."
+            raise ArgumentTypeError(f"{name}({keyword}=...) is not supported for Values.{instead}")
 
 
 def stack(arrays: Any, axis: int = 0, out: Any = None, **rest: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import autodiff.numpy as anp
 from autodiff import AutodiffError, Value, grad, is_grad_enabled, ops
 from autodiff.errors import ArgumentTypeError, KernelError
 from autodiff.extend import primitive, relocate
@@ -37,6 +38,20 @@ _CASES: list[tuple[str, Any, type[Exception], list[str]]] = [
     ("split", lambda: ops.split(V, sections=4), ValueError, ["split", "4"]),
     ("max of nothing", lambda: Value(np.zeros((0, 3))).max(), ValueError, ["max", "(0, 3)"]),
     ("attribute name", lambda: ops.sum(V, axs=0), TypeError, ["axs", "axis", "sum(x, *, axis=None"]),
+    ("PyTorch's name", lambda: ops.sum(V, dim=0), TypeError, ["autodiff_ops.sum", "'dim'", "'axis'", "keepdims=False"]),
+    (
+        "PyTorch's of a method",
+        lambda: V.sum(dim=0),
+        TypeError,
+        ["autodiff_ops.sum", "'dim'", "'axis'", "keepdims=False"],
+    ),
+    ("PyTorch's other", lambda: V.mean(0, keepdim=True), TypeError, ["autodiff_ops.mean", "'keepdim'", "'keepdims'"]),
+    ("PyTorch's of softmax", lambda: V.softmax(dim=-1), TypeError, ["softmax", "'dim'", "'axis'"]),
+    ("NumPy's name", lambda: ops.std(V, ddof=1), TypeError, ["std", "'ddof'", "'correction'"]),
+    ("a composite's", lambda: ops.matrix_power(V @ V.T, power=2), TypeError, ["matrix_power", "'power'", "(x, *, n)"]),
+    ("a NumPy function's", lambda: anp.sum(V, dim=0), TypeError, ["numpy.sum", "'dim'", "'axis'", "keepdims, initial"]),
+    ("a joining function's", lambda: anp.stack([V], dim=0), TypeError, ["stack", "dim", "'axis'"]),
+    ("a norm's", lambda: anp.linalg.norm(V, dim=0), TypeError, ["numpy.norm", "'dim'", "'axis'", "ord"]),
     ("attribute missing", lambda: ops.reshape(V), TypeError, ["reshape", "shape"]),
     ("attribute by position", lambda: ops.sum(V, 0), TypeError, ["keyword"]),
     ("attribute needs gradient", lambda: ops.sum(V, axis=Value(1.0)), TypeError, ["axis", "detach"]),
