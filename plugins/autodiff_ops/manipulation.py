@@ -162,6 +162,7 @@ def _numpy_split(x: Any, sections: Any, axis: int = 0) -> Any:
         sample((4,), sections=(-1,)),
         sample((3,), sections=(2, 5)),
         sample((5,), sections=(3, 1)),
+        sample((2, 5), sections=(3, 1), axis=1),
     ],
     batching=("axis",),
     reference=_numpy_split,  # the kernel and its rule find the places alike: another opinion is needed

@@ -10,7 +10,7 @@ from autodiff_ops.shapes import normal_axis
 
 _SAMPLES = [
     Sample((Array((5,), distinct=True),)),
-    Sample((Array((2, 3), distinct=True),), {"axis": 0}),
+    Sample((Array((2, 3, 2), distinct=True),), {"axis": 0}),
     Sample((Array((2, 3, 2), distinct=True),), {"axis": 1, "descending": True}),
     Sample((Array((4,), distinct=True),), {"stable": False}),
     Sample((Array((2, 6), -9.0, 9.0, distinct=True),)),
