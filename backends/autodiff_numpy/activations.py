@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from autodiff.extend import ArgumentTypeError
-from autodiff_numpy.blocks import in_parts, vanishing
+from autodiff_numpy import blocks
+from autodiff_numpy.arithmetic import free
+from autodiff_numpy.blocks import by_elements, in_parts, is_large, is_plain, vanishing
+from autodiff_numpy.loops import loop, pays, usable
 from autodiff_numpy.selection import choose, keep
 
 __all__ = ["KERNELS", "RULES"]
@@ -45,8 +48,44 @@ def _bounded(x: Any, high: int = _END) -> Any:
 # ---- elementwise -------------------------------------------------------------------------------------------------
 
 
-def _relu_rule(g: Any, y: Any) -> Any:
+def _relu(x: Any) -> Any:
+    if x.size > blocks.LARGE and is_large(x):
+        return by_elements(_relu_block, x, once=True)
+    if pays(x.size) and is_plain(x):
+        y = np.empty(x.shape, x.dtype)
+        loop("relu", x.size)(x.reshape(-1), y.reshape(-1))
+        return y
+    if x.dtype.kind == "c":
+        raise ArgumentTypeError(f"relu is for real numbers; it was given dtype {x.dtype}")
+    return np.maximum(x, 0)
+
+
+def _relu_block(out: Any, x: Any) -> None:
+    if not loop("relu", x.size)(x, out):
+        np.maximum(x, 0, out=out)
+
+
+def _relu_rule(g: Any, y: Any, out: Any = None) -> Any:
+    out = None if out is None else free(out, y)
+    alike = g.shape == y.shape
+    if g.size > blocks.LARGE and alike and is_large(g, y):
+        return by_elements(_relu_rule_block_in_place if out is g else _relu_rule_block, g, y, out=out, once=usable())
+    if pays(g.size) and alike and is_plain(g, y):
+        made = g if out is g else np.empty(g.shape, g.dtype)
+        block = _relu_rule_block_in_place if out is g else _relu_rule_block
+        block(made.reshape(-1), g.reshape(-1), y.reshape(-1))
+        return made
     return keep(g, y > 0)
+
+
+def _relu_rule_block(out: Any, g: Any, y: Any) -> None:
+    if not loop("relu_rule", g.size)(g, y, out):
+        keep(g, y > 0, out)
+
+
+def _relu_rule_block_in_place(out: Any, g: Any, y: Any) -> None:
+    if not loop("relu_rule_in_place", g.size)(out, y):
+        keep(g, y > 0, out)
 
 
 def _relu6_rule(g: Any, y: Any) -> Any:
@@ -231,6 +270,7 @@ def _glu_rule(g: Any, x: Any, axis: int) -> Any:
 _PLUGIN = "autodiff_activations."
 
 KERNELS: dict[str, Function] = {
+    _PLUGIN + "relu": _relu,
     _PLUGIN + "sigmoid": in_parts(_sigmoid),
     _PLUGIN + "softplus": vanishing(in_parts(_softplus)),
     _PLUGIN + "log_sigmoid": vanishing(in_parts(_log_sigmoid)),
@@ -240,7 +280,7 @@ KERNELS: dict[str, Function] = {
 
 #: One for each input; they name no more than the op's own.
 RULES: dict[str, tuple[Function, ...]] = {
-    _PLUGIN + "relu": (in_parts(_relu_rule),),
+    _PLUGIN + "relu": (_relu_rule,),
     _PLUGIN + "relu6": (in_parts(_relu6_rule),),
     _PLUGIN + "leaky_relu": (in_parts(_leaky_relu_rule),),
     _PLUGIN + "elu": (in_parts(_elu_rule),),

@@ -196,6 +196,33 @@ def tanh_rule_in_place(g: Any, y: Any) -> bool:
 
 
 @_exact_loop
+def relu(x: Any, out: Any) -> bool:
+    """Fill `out` with what is above 0, and NaN."""
+    zero = x.dtype.type(0)
+    for i in range(len(x)):
+        out[i] = x[i] if not x[i] <= zero else zero
+    return True
+
+
+@_exact_loop
+def relu_rule(g: Any, y: Any, out: Any) -> bool:
+    """Fill `out`, which is neither of the others, with `g` where `y` is above 0."""
+    zero = g.dtype.type(0)
+    for i in range(len(g)):
+        out[i] = g[i] if y[i] > zero else zero
+    return True
+
+
+@_exact_loop
+def relu_rule_in_place(g: Any, y: Any) -> bool:
+    """Fill `g`."""
+    zero = g.dtype.type(0)
+    for i in range(len(g)):
+        g[i] = g[i] if y[i] > zero else zero
+    return True
+
+
+@_exact_loop
 def add_product(total: Any, a: Any, b: Any) -> bool:
     """Add ``a * b`` to `total`."""
     for i in range(len(total)):

@@ -16,13 +16,17 @@ __all__ = ["choose", "keep"]
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
-def keep(g: Any, mask: Any) -> Any:
-    """Return `g` where `mask` holds and 0 elsewhere, in a new array."""
+def keep(g: Any, mask: Any, out: Any = None) -> Any:
+    """Return `g` where `mask` holds and 0 elsewhere, in `out`, which may be `g`, or in a new array."""
     if g.size < blocks.MASKED or g.itemsize not in _BITS:
-        return np.where(mask, g, g.dtype.type(0))
+        kept = np.where(mask, g, g.dtype.type(0))
+        if out is None:
+            return kept
+        np.copyto(out, kept)
+        return out
     bits = _mask_bits(mask, g)
-    np.bitwise_and(bits, g.view(bits.dtype), out=bits)
-    return bits.view(g.dtype)
+    np.bitwise_and(bits, g.view(bits.dtype), out=bits if out is None else out.view(bits.dtype))
+    return bits.view(g.dtype) if out is None else out
 
 
 def choose(mask: Any, a: Any, b: Any) -> Any:

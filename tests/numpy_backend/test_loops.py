@@ -46,6 +46,8 @@ _CALLS: dict[str, tuple[Callable[..., Any], int, str]] = {
         "tanh tanh_rule_in_place",
     ),
     "tanh_in_place": (lambda x: ops.tanh(x) * np.float32(2), 0, "tanh_rule_in_place"),
+    "relu": (ops.relu, 0, "relu relu_rule"),
+    "relu_in_place": (lambda x: ops.relu(x) * np.float32(2), 0, "relu relu_rule_in_place"),
     "cube": (lambda x: x * x * x, 0, "add_product"),
     "scatter_add": (
         lambda x: ops.scatter_add(x, shape=(90, _WIDTH), index=(_LABELS[: x.shape[0]] % 90,)),
@@ -160,7 +162,7 @@ def test_loops_agree_with_numpy(name: str, special: str, dtype: Any) -> None:
 @pytest.mark.usefixtures("_numba")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("special", _SPECIAL)
-@pytest.mark.parametrize("name", ["cube", "scatter_add"])
+@pytest.mark.parametrize("name", ["relu", "relu_in_place", "cube", "scatter_add"])
 @pytest.mark.parametrize("rows", [_ROWS, 50])
 def test_elementwise_loops_agree_bit_for_bit(name: str, special: str, dtype: Any, rows: int) -> None:
     """Each step is rounded as NumPy rounds it, signs of zeros included, in large arrays and in smaller ones."""
