@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from autodiff_numpy import blocks
-from autodiff_numpy.blocks import cut, in_blocks, is_large, lanes, rows, vanishing
+from autodiff_numpy.blocks import cut, in_blocks, is_large, is_plain, lanes, rows, vanishing
 from autodiff_numpy.loops import bounds, loop
 
 __all__ = ["KERNELS", "RULES", "column_sums", "less", "times", "total"]
@@ -55,8 +55,55 @@ def times(y: Any, column: Any) -> None:
         np.multiply(y, column, y)
 
 
+def exponential_sums(x: Any, top: Any) -> Any:
+    """Sum ``exp(x - top)`` over the middle one of three axes; `top` is the largest number of each lane."""
+    parts = _rows(x, top) if x.dtype == np.float32 else None
+    if parts is not None:
+        sums = np.empty(len(x), x.dtype)
+        if loop("exponential_sums", x.size)(parts[0], parts[1][:, 0], bounds(x.dtype)[2], sums):
+            return sums[:, None, None]
+    e = np.empty_like(x)
+    less(x, top, e)
+    np.exp(e, e)
+    return total(e)
+
+
+def exponentials(x: Any, column: Any, factor: Any, out: Any) -> None:
+    """Fill `out` with ``exp(x - column) * factor``, where `x` is no more than `column` but for rounding."""
+    parts = _rows(x, column, factor, out) if x.dtype == np.float32 else None
+    if parts is not None:
+        x_rows, *columns, out_rows = parts
+        if loop("exponentials", x.size)(x_rows, *(c[:, 0] for c in columns), bounds(x.dtype)[2], out_rows):
+            return
+    less(x, column, out)
+    np.exp(out, out)
+    times(out, factor)
+
+
+def _by_blas(sums: Function) -> Any:
+    """Return the sums that a function computes as products with ones; None if NumPy might warn of one.
+
+    A product of a matrix and a vector takes a third of the time of NumPy's sum, and a tenth of it in narrow arrays:
+    BLAS's threads wait actively for a while, and need not be woken.
+    """
+    with np.errstate(all="ignore"):
+        y = sums()
+    return y if np.isfinite(y).all() else None
+
+
+def _row_sums(x: Any) -> Any:
+    """Sum an array of two axes over the last, which is short; None if NumPy might warn of one."""
+    return _by_blas(lambda: x @ _ONES[x.dtype.type][: x.shape[1]])
+
+
 def column_sums(x: Any) -> Any:
     """Sum an array of two axes over the first: those of each block of rows, and then the blocks' sums."""
+    if is_plain(x) and x.size:
+        ones = _ONES[x.dtype.type]
+        blocks_of_rows = [x[i : i + _ROW] for i in range(0, len(x), _ROW)]
+        y = _by_blas(lambda: sum(ones[: len(block)] @ block for block in blocks_of_rows))
+        if y is not None:
+            return y
     parts = rows(*x.shape)
     if len(parts) < 2:
         return x.sum(axis=0)
@@ -124,9 +171,10 @@ def _reduce(over: Function, x: Any, sizes: tuple[int, int, int]) -> Any:
 
 def _totals(x: Any, sizes: tuple[int, int, int]) -> Any:
     """Sum the middle one of three axes: of whole rows, where it is the first, since halves of them take longer."""
-    if sizes[0] > 1 or sizes[2] < blocks.MANY:
-        return _reduce(total, x, sizes)
-    return column_sums(x.reshape(sizes[1:]))
+    if sizes[0] == 1:
+        return column_sums(x.reshape(sizes[1:]))
+    y = _row_sums(x.reshape(sizes[:2])) if sizes[2] == 1 and sizes[1] <= _ROW else None
+    return _reduce(total, x, sizes) if y is None else y
 
 
 def _sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -247,10 +295,7 @@ def is_normal(y: Any) -> bool:
 def _log_total(part: Any) -> Any:
     top = part.max(axis=1, keepdims=True)
     top[~np.isfinite(top)] = 0
-    e = np.empty_like(part)
-    less(part, top, e)
-    np.exp(e, e)
-    y = total(e)
+    y = exponential_sums(part, top)
     with np.errstate(divide="ignore"):  # of nothing but -inf it is -inf
         np.log(y, y)
     y += top
@@ -278,10 +323,7 @@ def _logsumexp_rule(g: Any, x: Any, y: Any, axis: Any, keepdims: bool) -> Any:
 
     def work(block: Any) -> None:
         i, j = block
-        part = dxs[i, :, j]
-        less(xs[i, :, j], ys[i, :, j], part)
-        np.exp(part, part)
-        times(part, gs[i, :, j])
+        exponentials(xs[i, :, j], ys[i, :, j], gs[i, :, j], dxs[i, :, j])
 
     in_blocks(work, cut(*sizes))
     return dx
@@ -335,10 +377,14 @@ def _plain_softmax(x: Any, axis: Any) -> Any:
 
 
 def _softmax_block(y: Any, x: Any) -> None:
-    less(x, x.max(axis=1, keepdims=True), y)
+    top, (_, high, limit) = x.max(axis=1, keepdims=True), bounds(y.dtype)
+    parts = _rows(x, top, y)
+    if parts is not None and x.dtype == np.float32:
+        if loop("softmax", y.size)(parts[0], parts[1][:, 0], limit, parts[2]):
+            return
+    less(x, top, y)
     np.exp(y, y)
-    parts = _rows(y)
-    if parts is None or not loop("share_out", y.size)(bounds(y.dtype)[1], *parts):
+    if parts is None or not loop("share_out", y.size)(high, parts[2]):
         y *= 1 / total(y)
 
 
@@ -365,8 +411,9 @@ def _plain_log_softmax(x: Any, axis: Any) -> Any:
 
 
 def _log_softmax_block(y: Any, x: Any) -> None:
-    less(x, x.max(axis=1, keepdims=True), y)
-    y -= np.log(total(np.exp(y)))
+    top = x.max(axis=1, keepdims=True)
+    less(x, top, y)
+    y -= np.log(exponential_sums(x, top))
 
 
 def _plain_log_softmax_rule(g: Any, y: Any, axis: Any) -> Any:
@@ -376,8 +423,8 @@ def _plain_log_softmax_rule(g: Any, y: Any, axis: Any) -> Any:
 
 
 def _log_softmax_rule_block(dx: Any, g: Any, y: Any) -> None:
-    np.exp(y, dx)
-    times(dx, total(g))
+    along = total(g)
+    exponentials(y, np.zeros_like(along), along, dx)
     np.subtract(g, dx, dx)
 
 

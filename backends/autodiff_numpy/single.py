@@ -80,6 +80,49 @@ def gelu_rule(coefficients: Any, density: Any, x: Any, limit: Any, dx: Any) -> b
 
 
 @_listed
+def softmax(x: Any, tops: Any, limit: Any, y: Any) -> bool:
+    """Fill `y` with exponentials of `x`, less the largest of each row, over their sum: a row stays in the cache."""
+    for i in range(x.shape[0]):
+        if not -limit <= tops[i] <= limit:
+            return False
+        total = _F(0)
+        for j in range(x.shape[1]):
+            e = exp(x[i, j] - tops[i])
+            y[i, j] = e
+            total += e
+        total = _F(1) / total
+        for j in range(x.shape[1]):
+            y[i, j] *= total
+    return True
+
+
+@_listed
+def exponential_sums(x: Any, tops: Any, limit: Any, sums: Any) -> bool:
+    """Fill `sums` with those of the exponentials of each row, less its largest number if that is finite."""
+    well = True
+    for i in range(x.shape[0]):
+        well &= -limit <= tops[i] <= limit
+        total = _F(0)
+        for j in range(x.shape[1]):
+            well &= x[i, j] <= limit
+            total += exp(min(x[i, j] - tops[i], _F(1)))
+        sums[i] = total
+    return well
+
+
+@_listed
+def exponentials(x: Any, column: Any, factor: Any, limit: Any, y: Any) -> bool:
+    """Fill `y` with ``exp(x - column) * factor``, where `x` is no more than `column` but for rounding."""
+    well = True
+    for i in range(x.shape[0]):
+        well &= -limit <= column[i] <= limit and abs(factor[i]) <= limit
+        for j in range(x.shape[1]):
+            well &= x[i, j] <= limit
+            y[i, j] = exp(min(x[i, j] - column[i], _F(1))) * factor[i]
+    return well
+
+
+@_listed
 def attention_weights(scores: Any, high: Any, tops: Any, sums: Any) -> bool:
     """Exponentiate float32 scores, keys by queries, less the largest of each query; fill those and the sums."""
     well = True

@@ -200,6 +200,37 @@ def test_rows_are_summed_accurately() -> None:
     np.testing.assert_allclose(ops.sum(x), x.astype(np.float64).sum(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(10_000, 40), (40, 10_000), (300_000, 2), (2, 300_000), (20, 3, 9000)])
+@pytest.mark.parametrize("axis", [0, 1, -1, None])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_of_any_shape_are_accurate(shape: tuple[int, ...], axis: Any, dtype: Any) -> None:
+    """Of long, narrow and short arrays; what is infinite, or NaN, is where NumPy has it."""
+    x = np.random.default_rng(0).uniform(0, 1, shape).astype(dtype)
+    tolerance = {np.float32: 2e-5, np.float64: 1e-13}[dtype]
+
+    for name in ("sum", "mean"):
+        y, expected = ops[f"autodiff_ops.{name}"](x, axis=axis), getattr(np, name)(x.astype(np.float64), axis=axis)
+        assert y.dtype == dtype
+        np.testing.assert_allclose(y, expected, rtol=tolerance)
+    x[(0,) * x.ndim], x[(-1,) * x.ndim] = np.inf, np.nan
+    special = ops["autodiff_ops.sum"](x, axis=axis)
+    assert np.array_equal(np.isnan(special), np.isnan(x.sum(axis=axis)))
+    assert np.array_equal(np.isposinf(special), np.isposinf(x.sum(axis=axis)))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_sums_of_large_arrays_warn_as_numpys_do(axis: int) -> None:
+    """Of what is too large, and of infinities of both signs, wherever they are."""
+    for numbers, what in (((3e38, 3e38), "over"), ((np.inf, -np.inf), "invalid")):
+        for place in (0, 598):
+            x = np.ones((600, 600), np.float32)
+            x[place : place + 2, 598] = x[598, place : place + 2] = numbers
+            with np.errstate(**{what: "raise"}), pytest.raises(FloatingPointError):
+                ops["autodiff_ops.sum"](x, axis=axis)
+            with np.errstate(all="ignore"):
+                assert not np.isfinite(ops["autodiff_ops.sum"](x, axis=axis)).all()
+
+
 _ELEMENTWISE = sorted(op_id for op_id in {*activations.KERNELS, *activations.RULES} if not op_id.endswith(".glu"))
 
 
