@@ -377,15 +377,23 @@ def _plain_softmax(x: Any, axis: Any) -> Any:
 
 
 def _softmax_block(y: Any, x: Any) -> None:
-    top, (_, high, limit) = x.max(axis=1, keepdims=True), bounds(y.dtype)
+    top = x.max(axis=1, keepdims=True)
     parts = _rows(x, top, y)
-    if parts is not None and x.dtype == np.float32:
-        if loop("softmax", y.size)(parts[0], parts[1][:, 0], limit, parts[2]):
-            return
-    less(x, top, y)
-    np.exp(y, y)
-    if parts is None or not loop("share_out", y.size)(high, parts[2]):
+    if parts is None or not _softmax_rows(*parts):
+        np.subtract(x, top, y)
+        np.exp(y, y)
         y *= 1 / total(y)
+
+
+def _softmax_rows(x: Any, top: Any, y: Any) -> bool:
+    """Fill `y` by loops, unless they find something unusual."""
+    _, high, limit = bounds(x.dtype)
+    if x.dtype == np.float32:
+        return bool(loop("softmax", x.size)(x, top[:, 0], limit, y))
+    if not loop("shift", x.size)(x, top[:, 0], limit, y):
+        return False
+    np.exp(y, y)
+    return bool(loop("share_out", y.size)(high, y))
 
 
 def _plain_softmax_rule(g: Any, y: Any, axis: Any) -> Any:

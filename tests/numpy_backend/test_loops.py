@@ -59,8 +59,11 @@ _CALLS: dict[str, tuple[Callable[..., Any], int, str]] = {
     "attention": (_attention, 0, "attention_weights attention_slopes"),
     "take_along_axis": (lambda x: ops.take_along_axis(x, _PLACES, axis=1), 0, "add_at take"),
 }
-#: The loops for float64, where they are others: exponentials are NumPy's then.
+#: The loops for float64, where they are others.
 _DOUBLE = {
+    "tanh": "tanh tanh_rule",
+    "tanh_double": "tanh tanh_rule",
+    "tanh_in_place": "tanh tanh_rule_in_place",
     "softmax": "share_out shift softmax_rule",
     "log_softmax": "scale shift",
     "logsumexp": "scale shift",
