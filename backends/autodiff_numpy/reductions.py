@@ -13,7 +13,7 @@ import numpy as np
 
 from autodiff_numpy import blocks
 from autodiff_numpy.blocks import cut, in_blocks, is_large, is_plain, lanes, rows, vanishing
-from autodiff_numpy.loops import bounds, loop
+from autodiff_numpy.loops import bounds, loop, pays
 
 __all__ = ["KERNELS", "RULES", "column_sums", "less", "times", "total"]
 
@@ -37,8 +37,8 @@ def total(part: Any) -> Any:
 
 
 def _rows(*parts: Any) -> list[Any] | None:
-    """Return blocks of rows without their last axis, of size 1; None for other blocks."""
-    return [part[:, :, 0] for part in parts] if parts[0].shape[2] == 1 else None
+    """Return blocks of rows without their last axis, of size 1; None for other blocks, and such as no loop pays for."""
+    return [part[:, :, 0] for part in parts] if parts[0].shape[2] == 1 and pays(parts[0].size) else None
 
 
 def less(x: Any, column: Any, out: Any) -> None:

@@ -13,7 +13,7 @@ from autodiff_nn.steps import adam_factors, adam_step, momentum_step
 from autodiff_numpy import blocks
 from autodiff_numpy.blocks import in_blocks, rows, vanishing
 from autodiff_numpy.loops import bounds, loop
-from autodiff_numpy.reductions import column_sums, less, times
+from autodiff_numpy.reductions import column_sums, exponential_sums, exponentials
 from autodiff_numpy.reductions import total as lane_sums
 
 _FAST = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
@@ -244,23 +244,24 @@ def _cross_entropy(x: Any, target: Any, *, axis: int) -> Any:
         return cross_entropy_with_logits.function(np, x, target, axis=axis)
     axis %= x.ndim
     at_class = x[_places(target, axis)]
-    if axis < x.ndim - 1 or x.size < blocks.COMPILED:
+    if x.size < blocks.COMPILED:
         top = x.max(axis=axis, keepdims=True)
         total = np.exp(x - top).sum(axis=axis, keepdims=True)
     else:
-        top, total = (np.empty((*x.shape[:-1], 1), x.dtype) for _ in range(2))
-        xs, tops, totals = _as_rows(x, x.shape[-1]), top.reshape(-1, 1), total.reshape(-1, 1)
+        top, total = (np.empty((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype) for _ in range(2))
 
-        def work(block: slice) -> None:
-            xs[block].max(axis=1, keepdims=True, out=tops[block])
-            e = np.empty(xs[block].shape, x.dtype)
-            less(_lanes(xs[block], 1), _lanes(tops[block], 1), _lanes(e, 1))
-            np.exp(e, e)
-            totals[block] = _row_sums(e)
+        def work(block: Any) -> None:
+            np.maximum.reduce(x[block], axis=axis, keepdims=True, out=top[block])
+            _lanes(total[block], axis)[...] = exponential_sums(_lanes(x[block], axis), _lanes(top[block], axis))
 
-        in_blocks(work, rows(*xs.shape))
+        in_blocks(work, _along_first(x, axis))
     at_class -= top.reshape(at_class.shape)
     return np.log(total).reshape(at_class.shape) - at_class, top, total
+
+
+def _along_first(x: Any, axis: int) -> list[Any]:
+    """Cut along the first axis, which is where blocks are cheap; with the classes there, not at all."""
+    return rows(len(x), x.size // len(x)) if axis else [Ellipsis]
 
 
 @vanishing
@@ -275,19 +276,17 @@ def _cross_entropy_rule(g: Any, x: Any, target: Any, top: Any, total: Any, axis:
         dx *= g.reshape(total.shape)
         return dx
     dx = np.empty(x.shape, x.dtype)
-    g = np.expand_dims(g, axis)
-    # Along the first axis, which is where blocks are cheap; with the classes there, all at once.
+    factor = g.reshape(total.shape) / total
 
     def work(block: Any) -> None:
-        part = dx[block]
-        less(_lanes(x[block], axis), _lanes(top[block], axis), _lanes(part, axis))
-        np.exp(part, part)
-        places = _places(target[block], axis)
-        at_class = part[places] / total[block].reshape(target[block].shape) - 1
-        times(_lanes(part, axis), _lanes(g[block] / total[block], axis))
-        part[places] = at_class * g[block].reshape(at_class.shape)
+        exponentials(*(_lanes(a[block], axis) for a in (x, top, factor, dx)))
 
-    in_blocks(work, rows(len(x), x.size // len(x)) if axis else [Ellipsis])
+    in_blocks(work, _along_first(x, axis))
+    places = _places(target, axis)
+    at_class = np.exp(x[places] - top.reshape(target.shape))
+    at_class /= total.reshape(target.shape)
+    at_class -= 1
+    dx[places] = at_class * g
     return dx
 
 
