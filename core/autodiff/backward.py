@@ -20,7 +20,7 @@ from autodiff.graph import SPENT, Edge, between, next_seq, refuse_spent, schedul
 from autodiff.modes import BATCH, DEBUG, MODE, NO_GRAD, RULE, mode
 from autodiff.projection import project
 from autodiff.registry import registry
-from autodiff.reuse import large, may_reuse, pull_large
+from autodiff.reuse import large, may_reuse, pull_large, settle
 from autodiff.rule import SELECT, Plan, place, same
 from autodiff.seeds import start
 from autodiff.value import Value
@@ -56,14 +56,13 @@ def _pull_back(
     unusual = record or checks or live is not None or follow is not None
     found: dict[Edge, Any] = {}  # cotangents of nodes: of the targets among them, and of those that retain theirs
     mixed = False  # whether cotangents have another type than their edge says, as batches may: no sums in place then
-    before: Any = None
     for root, seed in zip(roots, seeds, strict=True):
         registry.backend_of(root.type).silence()  # type: ignore[union-attr]  # a root is an array of a backend
         mixed = mixed or type(seed) is not root.type
         cotangents[root] = cotangents[root] + seed if root in cotangents else seed
     summed: set[Edge] = set()  # edges whose cotangent is a sum made here: it is ours to add to in place
-    dtype: Any = None
-    is_complex, node, saved = False, None, None
+    waiting: list[Any] = []  # a large product for a leaf, until its factor is free
+    is_complex, dtype, node, saved = False, None, None, None
     # Rules may write into what is the pass's own; what others look at, or queue on streams, is left alone.
     plain = not (record or checks or batch or follow is not None)
     reuses, array_type, most = False, None, large()
@@ -110,7 +109,7 @@ def _pull_back(
             if reuses and g.size > most and not (is_complex or plan.special):
                 holder = [g]
                 g = before = q = None  # none of them may refer to it while it is asked who does
-                mixed = pull_large(holder, node, plan, pulls, edges, saved, cotangents, summed, mixed)
+                mixed = pull_large(holder, node, plan, pulls, edges, saved, cotangents, summed, waiting, mixed)
                 continue
             i = 0
             for pull in pulls:  # not a zip: its tuples cost more than the count
@@ -140,6 +139,7 @@ def _pull_back(
                     before = None  # the dict has the only reference left, if nobody else has one
                     cotangents[edge] = leaves.first_sum(cotangents, edge, q)
                     summed.add(edge)
+        settle(waiting, cotangents, summed, mixed, last=True)
         inspection.run_leaf_hooks(cotangents)
     except BaseException as exc:
         inspection.explain(exc, node, saved, order)

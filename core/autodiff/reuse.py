@@ -5,7 +5,8 @@ where a pass needs the most memory. The cotangent that a rule was handed is ofte
 has run, and so is the partial derivative that it was multiplied by.
 
 `pull_large` is what a pass does with a node, for large cotangents; `leaves.is_own` tells whether nobody but the pass can
-reach an array.
+reach an array. A product for a leaf may wait until the node that saved its factor is done, and be written into that:
+`settle` computes what has waited.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from copy import copy
 from typing import Any
 
 from autodiff import leaves
-from autodiff.graph import Edge, Node
+from autodiff.graph import Edge, Leaf, Node
 from autodiff.leaves import is_own
 from autodiff.projection import project
 from autodiff.registry import registry
 from autodiff.rule import FIRST, OUTPUT, SECOND, Plan, Rule, make_call, nothing, same
 
-__all__ = ["always", "large", "may_reuse", "pull_large"]
+__all__ = ["always", "large", "may_reuse", "pull_large", "settle"]
 
 #: Beyond so many elements it takes less time to find out who else has an array than to make another one.
 _large = 32_768
@@ -53,13 +54,13 @@ def may_reuse(array_type: type) -> bool:
     return own is not None and own.reuses and array_type not in own.scalar_types
 
 
-def _writers(plan: Plan, array_type: type) -> tuple[Writer | None, ...]:
+def _writers(plan: Plan, array_type: type) -> tuple[Writer | _Product | None, ...]:
     """Return for each input in ``plan.wrt`` ``write(g, saved, out)``, or None where there is no such thing.
 
     It is what the pull of that input computes, perhaps in the memory of `out`, an array that nobody else has.
     There is one for a product with a partial derivative, and for a rule of a backend that names ``out``.
     """
-    found: tuple[Writer | None, ...] | None = plan.writers.get(array_type)
+    found: tuple[Writer | _Product | None, ...] | None = plan.writers.get(array_type)
     if found is None:
         found = plan.writers[array_type] = tuple(_make_writers(plan, array_type))
     return found
@@ -74,6 +75,7 @@ def pull_large(
     saved: Any,
     cotangents: dict[Edge, Any],
     summed: set[Edge],
+    waiting: list[Any],
     mixed: bool,
 ) -> bool:
     """Do with a node what `backward.pull_back` does, for the large cotangent in `holder`: in as few new arrays as can be.
@@ -81,6 +83,7 @@ def pull_large(
     Return whether cotangents are of mixed types by now.
     """
     g: Any = holder.pop()
+    settle(waiting, cotangents, summed, mixed)
     writing = _writers(plan, node.type)
     # What is added to sums leaves the cotangent as it is, for the last product to be written into.
     order = sorted(range(len(pulls)), key=lambda i: edges[i] not in summed)
@@ -94,25 +97,79 @@ def pull_large(
                 cotangents[edge], q = write.added(cotangents[edge], g, saved)
             else:
                 # The last rule that reads the cotangent may write into it. Asked before the call, which refers to it too.
-                out = g if write is not None and i == order[-1] and is_own([g]) else None
-                q = pull(g, saved) if write is None else write(g, saved, out)
+                own = is_own([g])
+                out = g if write is not None and i == order[-1] and own else None
+                if isinstance(write, _Product):
+                    factor = write.partial(g, saved)
+                    if is_own([factor]):  # asked before a call, which refers to it too
+                        out = factor if type(factor) is type(g) else out
+                    elif not (own or mixed or waiting) and type(edge) is Leaf and _are_alike(edge, g, factor):
+                        waiting.append(_Waiting(edge, g, factor))
+                        continue
+                    q = registry.backend_of(type(g)).multiply(g, factor, out=out)  # type: ignore[union-attr]
+                    factor = None
+                else:
+                    q = pull(g, saved) if write is None else write(g, saved, out)
                 out = None
         if q is None:
             continue
         if type(q) is not edge.type or q.dtype is not edge.dtype or q.shape != edge.shape:
             q = project(q, edge, node, plan.wrt[i], 0)
             mixed = mixed or type(q) is not edge.type
-        if cotangents.get(edge) is None:
-            cotangents[edge] = q
-        elif edge in summed and not mixed:
-            cotangents[edge] = leaves.add_to(cotangents[edge], q)
-        else:
-            cotangents[edge] = leaves.first_sum(cotangents, edge, q)
-            summed.add(edge)
+        _arrive(cotangents, summed, edge, q, mixed)
     return mixed
 
 
-def _make_writers(plan: Plan, array_type: type) -> list[Writer | None]:
+def _arrive(cotangents: dict[Edge, Any], summed: set[Edge], edge: Edge, q: Any, mixed: bool) -> None:
+    if cotangents.get(edge) is None:
+        cotangents[edge] = q
+    elif edge in summed and not mixed:
+        cotangents[edge] = leaves.add_to(cotangents[edge], q)
+    else:
+        cotangents[edge] = leaves.first_sum(cotangents, edge, q)
+        summed.add(edge)
+
+
+class _Waiting:
+    """A product for a leaf: all three are alike, others refer to `g`, and whoever saved `factor` may let go of it soon."""
+
+    __slots__ = ("edge", "factor", "g", "is_old")
+
+    def __init__(self, edge: Edge, g: Any, factor: Any) -> None:
+        self.edge, self.g, self.factor, self.is_old = edge, g, factor, False
+
+
+def settle(
+    waiting: list[_Waiting], cotangents: dict[Edge, Any], summed: set[Edge], mixed: bool, *, last: bool = False
+) -> None:
+    """Compute the product that waits, if there is one, in the memory of its factor if nobody else has that by now.
+
+    Otherwise it waits for one node more, unless this is the `last` time.
+    """
+    if not waiting:
+        return
+    one = waiting.pop()
+    g, factor, one.factor = one.g, one.factor, None
+    alone = is_own([factor])
+    if alone or one.is_old or last:
+        own: Any = registry.backend_of(type(g))
+        q = own.multiply(g, factor, out=factor if alone else None)
+        one.g = g = factor = None  # lest a sum find that others refer to them
+        _arrive(cotangents, summed, one.edge, q, mixed)
+        summed.add(one.edge)  # what is new is the pass's own, too
+    else:
+        one.factor, one.is_old = factor, True
+        waiting.append(one)
+
+
+def _are_alike(*arrays: Any) -> bool:
+    """Tell whether arrays, or an edge and arrays, are of one type, shape and dtype."""
+    first = arrays[0]
+    kind = getattr(first, "type", type(first))
+    return all(type(x) is kind and x.shape == first.shape and x.dtype == first.dtype for x in arrays[1:])
+
+
+def _make_writers(plan: Plan, array_type: type) -> list[Writer | _Product | None]:
     op = plan.op
     if type(plan) is not Plan or op.joint_vjp is not None:
         return [None] * len(plan.wrt)
@@ -149,22 +206,15 @@ def _partial(rule: Rule, where: dict[Any, int], single: bool) -> Callable[[Any, 
 class _Product:
     """The product of a cotangent with the partial derivative that `partial` computes of what was saved."""
 
-    __slots__ = ("_partial",)
+    __slots__ = ("partial",)
 
     def __init__(self, partial: Callable[[Any, Any], Any]) -> None:
-        self._partial = partial
-
-    def __call__(self, g: Any, saved: Any, out: Any) -> Any:
-        factor = self._partial(g, saved)
-        if type(factor) is type(g) and is_own([factor]):  # asked before a call, which refers to it too
-            out = factor
-        own: Any = registry.backend_of(type(g))
-        return own.multiply(g, factor, out=out)
+        self.partial = partial
 
     def added(self, total: Any, g: Any, saved: Any) -> tuple[Any, Any]:
         """Return ``total + product, None``, or ``total, product`` where the two are not alike; `total` is the pass's own."""
-        factor = self._partial(g, saved)
+        factor = self.partial(g, saved)
         own: Any = registry.backend_of(type(g))
-        if all(type(x) is type(g) and x.shape == g.shape and x.dtype == g.dtype for x in (total, factor)):
+        if _are_alike(g, total, factor):
             return own.add_product(total, g, factor), None
         return total, own.multiply(g, factor)

@@ -77,6 +77,8 @@ def seed_for(root: Value, gradient: Any, recorded: bool, *, what: str = "backwar
         return gradient if raw.dtype == data.dtype else gradient.astype(data.dtype)
     if raw.dtype != data.dtype:
         raw = theirs.astype(raw, data.dtype)
+    if type(raw) is not type(data) and type(data) in own.scalar_types:  # of another type it would forbid sums in place
+        raw = own.unbox(raw)
     return wrap(raw, None) if recorded else raw
 
 

@@ -135,6 +135,67 @@ def test_a_sum_takes_products_without_an_array_for_each() -> None:
     assert peak < 3.2 * seed.nbytes  # for the first sum a third
 
 
+def _recurrent(steps: int, x: Any, w: Any, keep: Callable[[Any], None] = lambda y: None) -> Any:
+    y = x
+    for _ in range(steps):
+        y = ops.tanh(y * w + x)
+        keep(y)
+    return y
+
+
+@pytest.mark.parametrize("seed", [None, np.ones(()), np.float32(1)])
+def test_a_product_for_a_leaf_takes_the_memory_of_what_was_saved(seed: Any) -> None:
+    """Backward needs one array more than is saved: of the first product for `w` the other factor is freed soon."""
+    steps, size = 6, 10 * SIZE  # so large that what is computed at a time is a small part
+    x, w = (Value(np.linspace(0.1, 1.0, size)) for _ in range(2))
+    _recurrent(1, x, w).sum().backward()
+    x.grad = w.grad = None
+    tracemalloc.start()
+    _recurrent(steps, x, w).sum().backward(seed)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < (steps + 1.5) * x.data.nbytes
+    recorded = [Value(v.data) for v in (x, w)]
+    _recurrent(steps, *recorded).backward(np.ones(size), create_graph=True)
+    for v, r in zip((x, w), recorded, strict=True):
+        np.testing.assert_allclose(v.grad, r.grad.data, rtol=1e-13)
+
+
+def test_what_others_hold_is_not_written_into_by_products_that_wait() -> None:
+    """Intermediate results that a user kept, and what a graph that is retained has saved."""
+    x, w = _x(), _x()
+    held: list[Any] = []
+    y = _recurrent(4, x, w, lambda y: held.append(y.data))
+    before = [a.copy() for a in held]
+    y.backward(np.ones(SIZE), retain_graph=True)
+    first = [v.grad.copy() for v in (x, w)]
+
+    assert all(np.array_equal(a, b) for a, b in zip(held, before, strict=True))
+    held.clear()
+    y.backward(np.ones(SIZE), retain_graph=True)
+    y.backward(np.ones(SIZE))
+    for v, g in zip((x, w), first, strict=True):
+        np.testing.assert_allclose(v.grad, 3 * g, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, w: _recurrent(3, x, w),
+        lambda x, w: (x * w + x) * w + w,
+        lambda x, w: ops.tanh(x) * w + x * w + ops.sin(w) * x,
+        lambda x, w: (ops.exp(x) * w + w) * x - x,
+        lambda x, w: ops.reshape(ops.tanh(x) * w, shape=(2, -1)).sum(axis=0) * w[: SIZE // 2] + x[: SIZE // 2],
+        lambda x, w: ops.tanh(x) * (x.detach() * 2.0) * w + w,
+    ],
+)
+def test_products_that_wait_arrive(function: Callable[..., Any]) -> None:
+    """In any order, beside others for the same leaf, and where nothing comes after them."""
+    rng = np.random.default_rng(0)
+    _same_as_recorded(function, *rng.uniform(0.5, 1.0, (2, SIZE)))
+
+
 def test_products_of_other_shapes_and_dtypes_are_added_too() -> None:
     """A sum may be of a smaller input than the product, or of another precision; each partial is computed once."""
     rng = np.random.default_rng(0)
