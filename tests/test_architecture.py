@@ -45,7 +45,7 @@ ARROWS = {
     "rule": "compiling graph handles registry slots standard",
     "batch_rules": "batches registry rule standard value",
     "op": "arguments batch_rules calls coverage debugging graph handles hooks modes refusals registry rule value",
-    "signatures": "handles",
+    "signatures": "handles samples",
     "declarations": "batch_rules handles op refusals rule samples signatures",
     "broadcasting": "declarations samples standard",
     "levels": "batch_rules batches broadcasting declarations graph modes standard value",

@@ -19,7 +19,7 @@ from autodiff.op import Op
 from autodiff.refusals import refuse, refuse_unknown
 from autodiff.rule import MISSING, RESERVED, Rule
 from autodiff.samples import Unsupported
-from autodiff.signatures import core_ndims, is_variadic, listed, names_of, parameters_of, place_of
+from autodiff.signatures import core_ndims, is_variadic, listed, names_of, parameters_of, place_of, unsupported_by
 
 __all__ = ["Composite", "composite", "elementwise", "linear", "primitive"]
 
@@ -274,7 +274,7 @@ class Composite(Callee):
         self.takes_xp, self.inputs, self.variadic, self.attrs = parameters_of(function)
         self.samples = listed("samples", samples)
         self.reference = _reference(self.id, reference)
-        self.unsupported = tuple(unsupported)
+        self.unsupported = unsupported_by(self.id, unsupported)
         self.method = method
         self.vjps: tuple[Any, ...] = ()
         self.jvps: tuple[Any, ...] = ()
@@ -389,7 +389,7 @@ def _make(
         samples=tuple(samples),
         reference=_reference(op_id, reference),
         invariants=_invariants(op_id, invariants),
-        unsupported=tuple(unsupported),
+        unsupported=unsupported_by(op_id, unsupported),
         c=c,
         c_partials=c_partials,
         batching=batching,

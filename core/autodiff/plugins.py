@@ -208,7 +208,16 @@ def _register(plugin: Any, record: PluginRecord, into: Registry) -> None:
             _warn(
                 f"The plugin {record.name!r} ({record.origin}, {record.module}) registered nothing. It needs a function "
                 f"marked @hookimpl, for instance `def register_ops(register)`, at the place that its entry point names."
+                f"{_is_a_folder(plugin)}"
             )
+
+
+def _is_a_folder(plugin: Any) -> str:
+    """Return a sentence if what was imported is a folder that happens to have the name, in the current one often."""
+    folders = [*getattr(plugin, "__path__", ())]
+    if not folders or getattr(plugin, "__file__", None):
+        return ""
+    return f" What was imported is a folder without __init__.py that came first on the path: {folders[0]}."
 
 
 def _call(implementation: Any, hook_name: str, record: PluginRecord, into: Registry) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 from autodiff.errors import RegistrationError, shown
 from autodiff.handles import REQUIRED
+from autodiff.samples import Unsupported
 
-__all__ = ["core_ndims", "is_variadic", "listed", "names_of", "parameters_of", "place_of"]
+__all__ = ["core_ndims", "is_variadic", "listed", "names_of", "parameters_of", "place_of", "unsupported_by"]
 
 Function = Callable[..., Any]
+
+_DTYPES = ("float16", "float32", "float64", "complex64", "complex128")
 
 
 def names_of(function: Any) -> tuple[str, str, str, str]:
@@ -94,6 +97,26 @@ def listed(what: str, given: Any) -> tuple[Any, ...]:
     """
     if not isinstance(given, Sequence) or isinstance(given, str | bytes):
         raise RegistrationError(f"{what}= takes a list or tuple; it was given {shown(given)}")
+    return tuple(given)
+
+
+def unsupported_by(op_id: str, given: Any) -> tuple[Unsupported, ...]:
+    """Return what an op does not support, unless it is something that cannot be: nobody would miss it.
+
+    Raises
+    ------
+    RegistrationError
+        Something in it is no `Unsupported`, or names what there is not.
+    """
+    for declared in listed("unsupported", given):
+        if not isinstance(declared, Unsupported):
+            raise RegistrationError(f"{op_id!r}: unsupported= takes a list of Unsupported; it has {shown(declared)}")
+        for name, known in (("dtype", _DTYPES), ("mode", ("rev", "fwd"))):
+            value = getattr(declared, name)
+            if value is not None and value not in known:
+                raise RegistrationError(
+                    f"{op_id!r}: {shown(declared, 200)} has the {name} {shown(value)}; there are {', '.join(known)}"
+                )
     return tuple(given)
 
 

@@ -12,7 +12,7 @@ from autodiff import Value
 from autodiff.errors import RegistrationError
 from autodiff.extend import Array, Sample, Unsupported, composite, elementwise, primitive, sample, unary
 from autodiff.registry import registry
-from autodiff.testing import ConformanceError, check_op, samples_of
+from autodiff.testing import ConformanceError, check_grads, check_op, samples_of
 from autodiff.testing.c_expressions import compiler
 from autodiff.testing.case import Case
 from autodiff.testing.derived import named
@@ -321,6 +321,22 @@ def leaves_the_graph(g: Any, x: Any) -> Any:
     return 2 * (g.data if isinstance(g, Value) else g) * (x.data if isinstance(x, Value) else x)
 
 
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ([Unsupported("overflows", dtype="flaot16")], r"the dtype 'flaot16'; there are float16, float32"),
+        ([Unsupported("none", mode="forward")], r"the mode 'forward'; there are rev, fwd"),
+        (["float16"], r"takes a list of Unsupported; it has 'float16'"),
+        ("float16", r"unsupported= takes a list or tuple"),
+        (Unsupported("overflows"), r"it has 'overflows'"),
+    ],
+)
+def test_what_cannot_be_declared_unsupported(declared: Any, told: str) -> None:
+    """It would concern no test, and nobody would miss it."""
+    with pytest.raises(RegistrationError, match=told):
+        elementwise_op(square, partials=(lambda x: 2 * x,), unsupported=declared)
+
+
 def test_what_is_declared_unsupported_may_fail() -> None:
     """A dtype, an order, a mode, a backend: the rest is checked, and says what was verified."""
     half = elementwise_op(half_is_wrong, partials=(1,), unsupported=[Unsupported("overflows", dtype="float16")])
@@ -400,3 +416,16 @@ def test_a_name_of_a_sample_is_fit_for_a_command_line() -> None:
     """Shapes, numbers and attributes, without spaces and quotes."""
     told = Sample((Array((2, 3)), Array(()), 2.5), {"axis": (0, 1), "mode": "same", "dtype": np.float32})
     assert named(told) == "2x3,scalar,2.5,axis=(0,1),mode=same,dtype=float32"
+
+
+def test_check_grads_tells_of_a_function_that_is_another_each_time() -> None:
+    """Differences of random numbers are huge, and say nothing of the gradient; NaN is the same each time."""
+    rng = np.random.default_rng(0)
+    with pytest.raises(
+        ConformanceError, match="the value of a second call against the first: what draws random"
+    ) as told:
+        check_grads(lambda x: x.sum() * rng.normal(), (np.ones(3),))
+    assert "check_grads of" in str(told.value)
+
+    with pytest.raises(ConformanceError, match="the gradient of argument 0"):
+        check_grads(lambda x: x.sum() * np.nan, (np.ones(3),))

@@ -235,6 +235,18 @@ def test_a_misspelt_hook_is_named(site):
     assert [part in warning for part in ("alpha-dist", "'register_op'", "register_ops")] == [True, True, True]
 
 
+def test_a_folder_that_hides_a_plugin_is_named(site, tmp_path):
+    """A project's folder has the name of the package in it, and Python was started beside it."""
+    site.add("alpha-dist", "x = 1", module="alpha")
+    folder = tmp_path / "alpha"
+    folder.mkdir()
+    (tmp_path / "alpha.py").rename(folder / "alpha.py")
+    answer = site.run(STRANGERS + "result = strangers['alpha-dist'].status")
+    (warning,) = answer.warnings
+    assert answer.result == "empty"
+    assert f"a folder without __init__.py that came first on the path: {folder}." in warning
+
+
 def test_a_plugin_that_registers_nothing_is_named(site):
     """A module without hooks does nothing, and its author is told what is missing."""
     site.add("alpha-dist", "x = 1", module="alpha")
