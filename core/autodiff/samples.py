@@ -32,6 +32,9 @@ class Array(NamedTuple):
         ``"float"`` and ``"complex"`` are differentiated, and drawn in the dtypes under test.
     distinct : bool
         Whether the elements keep a distance from each other, so that no two tie.
+    definite : bool
+        Whether the last two axes make Hermitian matrices that are positive definite: ``A @ A^H / n + I``, where `A` is
+        what would have been drawn without.
     """
 
     shape: tuple[int, ...]
@@ -39,6 +42,7 @@ class Array(NamedTuple):
     high: float = 2.0
     kind: str = "float"
     distinct: bool = False
+    definite: bool = False
 
 
 class Sample(NamedTuple):

@@ -124,7 +124,10 @@ def _glu_jvp(t: Any, x: Any, axis: int) -> Any:
 @primitive(
     vjps=(_glu_vjp,),
     jvps=(_glu_jvp,),
-    samples=[sample((4,)), sample((2, 6)), sample((4, 3), axis=0), sample((2, 4, 3), axis=-2)],
+    samples=[
+        *(sample((4,)), sample((2, 6)), sample((4, 3), axis=0), sample((2, 4, 3), axis=-2)),
+        Sample((Array((4,), kind="complex"),)),
+    ],
     batching=("axis",),
 )
 def glu(xp: Any, x: Any, *, axis: int = -1) -> Any:

@@ -178,7 +178,7 @@ def selu(xp: Any, x: Any) -> Any:
     jvps=(lambda t, y, alpha, xp: xp.where(y > 0, t, (y / alpha + 1) * t),),
     c="x > 0 ? x : alpha * expm1(x / alpha)",
     c_partials=("y > 0 ? 1 : y / alpha + 1",),
-    samples=[*_on_both_sides(), *_on_both_sides(alpha=0.5)],
+    samples=[*_on_both_sides(), *_on_both_sides(alpha=0.5), *_on_both_sides(alpha=2.0)],
 )
 def celu(xp: Any, x: Any, *, alpha: float = 1.0) -> Any:
     """`elu` with a continuous derivative: `x` above 0, ``alpha * (exp(x / alpha) - 1)`` below.

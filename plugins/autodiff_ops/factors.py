@@ -41,7 +41,11 @@ def _cholesky_vjp(g: Any, y: Any, xp: Any) -> Any:
 
 
 @primitive(
-    vjps=(_cholesky_vjp,), samples=[sample(Array((1, 1), 0.5, 2.0)), sample(Array((2, 1, 1), 0.5, 2.0)), sample((0, 0))]
+    vjps=(_cholesky_vjp,),
+    samples=[
+        *(Sample((Array(shape, definite=True),)) for shape in ((3, 3), (2, 2, 2), (1, 1), (0, 0))),
+        Sample((Array((2, 2), kind="complex", definite=True),)),
+    ],
 )
 def cholesky(xp: Any, x: Any) -> Any:
     """Lower triangular `y` with ``y y^H = x``, for positive definite matrices.
@@ -144,7 +148,7 @@ def _svd_vjp(g: Any, x_dtype: Any, y: Any, xp: Any) -> Any:
             inner = inner + _diagonals(_over(diagonal(_skew(turn)), 2.0 * s, xp), xp)
     if to_vh is not None:
         inner = inner + column * _over(_skew(matmul(vh, adjoint(to_vh))), gaps, xp)
-    total: Any = matmul(matmul(u, inner), vh) if hasattr(inner, "shape") else 0.0
+    total = matmul(matmul(u, inner), vh)
     if to_u is not None:
         outside = to_u - matmul(u, matmul(adjoint(u), to_u))
         total = total + matmul(_over(outside, row, xp), vh)
@@ -225,7 +229,7 @@ def _qr_vjp(g: Any, x: Any, y: Any, xp: Any) -> Any:
 
 @primitive(
     vjps=(_qr_vjp,),
-    samples=[sample((3, 2)), sample((2, 2)), sample((2, 3)), sample((2, 3, 2)), COMPLEX],
+    samples=[sample((3, 2)), sample((2, 2)), sample((2, 3)), sample((2, 3, 2)), sample((2, 2, 3)), COMPLEX],
     invariants=lambda q, r: (abs(q), abs(r), q @ r),
 )
 def qr(xp: Any, x: Any) -> Any:

@@ -97,8 +97,8 @@ def _concat_batching(xs: Any, axis: int | None) -> Any:
     transpose=_concat_vjp,
     samples=[
         sample((2, 3), (1, 3), axis=0),
-        sample((2, 1), (2, 3), (2, 0), axis=-1),
-        sample((2,), (2, 2), axis=None),
+        sample((2, 1), (2, 3), (2, 0), (2, 2), axis=-1),
+        sample((2,), (2, 2), (3,), axis=None),
         Sample((Array((2,), kind="complex"), Array((3,), kind="complex"))),
     ],
     batching=_concat_batching,

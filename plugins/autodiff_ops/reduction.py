@@ -16,6 +16,7 @@ _AXES = [
     sample((2, 3, 4), axis=(-1, 0)),
     sample((2, 3, 4), axis=(2, 0), keepdims=True),
     sample((4, 1, 2), axis=1),
+    sample((2, 3, 2), axis=2),
     sample((2, 3), axis=None, keepdims=True),
     sample((2, 3), axis=()),
     sample((), axis=None),

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from autodiff import Value
-from autodiff.errors import RegistrationError
+from autodiff.errors import ArgumentError, RegistrationError
 from autodiff.extend import Array, Sample, Unsupported, composite, elementwise, primitive, sample, unary
 from autodiff.registry import registry
 from autodiff.testing import ConformanceError, check_grads, check_op, samples_of
 from autodiff.testing.c_expressions import compiler
 from autodiff.testing.case import Case
 from autodiff.testing.derived import named
+from autodiff.testing.drawing import draw
 from autodiff.testing.report import mismatch
 
 VECTOR = [sample((3,))]
@@ -410,6 +411,23 @@ def test_samples_follow_from_what_an_op_is() -> None:
     assert [named(s) for s in samples_of(inner)] == ["3,3", "0x3,0x3", "2x3,2x3"]
     assert samples_of(primitive_op(square, vjps=(None,))) == VECTOR
     assert len(samples_of(elementwise_op(square, partials=(None,), samples=unary(p=2)))) == 4 + 2
+
+
+@pytest.mark.parametrize("kind", ["float", "complex"])
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4, 4), (1, 1), (0, 0)])
+def test_definite_matrices_are_drawn(shape: tuple[int, ...], kind: str) -> None:
+    """They are Hermitian, and their eigenvalues are at least 1."""
+    x = draw(Array(shape, kind=kind, definite=True), np.random.default_rng(0))
+    assert x.shape == shape
+    np.testing.assert_allclose(x, np.conj(np.swapaxes(x, -1, -2)), atol=1e-14)
+    assert (np.linalg.eigvalsh(x) > 1 - 1e-12).all()
+
+
+@pytest.mark.parametrize("spec", [Array((2, 3), definite=True), Array((3,), definite=True)])
+def test_only_square_matrices_can_be_definite(spec: Array) -> None:
+    """The message names the sample."""
+    with pytest.raises(ArgumentError, match=r"definite=True.*only square matrices of floating numbers"):
+        draw(spec, np.random.default_rng(0))
 
 
 def test_a_name_of_a_sample_is_fit_for_a_command_line() -> None:

@@ -36,7 +36,8 @@ def draw(spec: Any, rng: np.random.Generator) -> Any:
     Raises
     ------
     ArgumentError
-        The kind is unknown, or there are not enough distinct integers in the range.
+        The kind is unknown, there are not enough distinct integers in the range, or matrices that are to be definite are
+        not square.
     """
     if isinstance(spec, tuple) and all(type(n) is int for n in spec):
         spec = Array(spec)
@@ -53,7 +54,15 @@ def draw(spec: Any, rng: np.random.Generator) -> Any:
         flat = _floats(spec, size, rng) + 1j * _floats(spec, size, rng)
     else:
         raise ArgumentError(f"{spec!r}: the kind is one of {', '.join(map(repr, _KINDS))}")
-    return flat.reshape(spec.shape)
+    array = flat.reshape(spec.shape)
+    return _definite(array, spec) if spec.definite else array
+
+
+def _definite(array: Any, spec: Array) -> Any:
+    if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.dtype.kind not in "fc":
+        raise ArgumentError(f"{spec!r}: only square matrices of floating numbers can be definite")
+    n = array.shape[-1]
+    return array @ np.conj(np.swapaxes(array, -1, -2)) / max(n, 1) + np.eye(n)
 
 
 def _floats(spec: Array, size: int, rng: np.random.Generator) -> Any:
