@@ -32,7 +32,7 @@ def _attention(x: Any) -> Any:
 #: A call, how many arrays it is given beside the first, and the loops that it runs forward and backward.
 _CALLS: dict[str, tuple[Callable[..., Any], int, str]] = {
     "layer_norm": (nn.layer_norm, 2, "layer_norm layer_norm_rule"),
-    "cross_entropy": (lambda x: nn.cross_entropy_with_logits(x, _LABELS), 0, "scale shift"),
+    "cross_entropy": (lambda x: nn.cross_entropy_with_logits(x, _LABELS), 0, "exponential_sums exponentials"),
     "softmax": (lambda x: ops.softmax(x, axis=1), 0, "softmax softmax_rule"),
     "log_softmax": (lambda x: ops.log_softmax(x, axis=1), 0, "exponential_sums exponentials shift"),
     "logsumexp": (lambda x: ops.logsumexp(x, axis=1), 0, "exponential_sums exponentials"),
@@ -64,6 +64,7 @@ _DOUBLE = {
     "tanh": "tanh tanh_rule",
     "tanh_double": "tanh tanh_rule",
     "tanh_in_place": "tanh tanh_rule_in_place",
+    "cross_entropy": "scale shift",
     "softmax": "share_out shift softmax_rule",
     "log_softmax": "scale shift",
     "logsumexp": "scale shift",
