@@ -267,10 +267,10 @@ def _prod_rule(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     def work(block: Any) -> None:
         i, j = block
         part, share = xs[i, :, j], gs[i, :, j]
-        parts = _rows(share, part, dxs[i, :, j])
+        parts = _rows(part, share, dxs[i, :, j])
         if parts is not None:
             low, high, _ = bounds(x.dtype)
-            if loop("product_rule", part.size)(parts[0][:, 0], parts[1], low, high, parts[2]):
+            if loop("product_rule", part.size)(parts[1][:, 0], parts[0], low, high, parts[2]):
                 return
         y = _product(part)
         if is_normal(y):
