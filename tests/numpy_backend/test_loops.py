@@ -351,8 +351,8 @@ _ABSENT = {
     "not for this NumPy": ("import builtins; builtins.__import__ = {broken}", {}),
 }
 _SILENT = ("switched off", "not installed")
-_BROKEN = """(lambda own: lambda name, *rest: (_ for _ in ()).throw(SystemError(name)) if name == 'numba' else own(name,
-*rest))(builtins.__import__)"""
+_BROKEN = """(lambda own: lambda name, *rest, **more: (_ for _ in ()).throw(SystemError(name)) if name == 'numba' else
+own(name, *rest, **more))(builtins.__import__)"""
 
 
 @pytest.mark.parametrize("how", _ABSENT)
