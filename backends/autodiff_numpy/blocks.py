@@ -56,6 +56,10 @@ _WIDTH = 512
 #: From so many lanes on, a step of all at once costs less than NumPy's loop along each.
 MANY = 256
 
+#: Up to so many elements it takes less time to fill an array than to call `numpy.broadcast_to`, which is Python code,
+#: and what comes next finds its numbers in order.
+FILLED = 16_384
+
 #: From so many elements on, fifty calls of NumPy cost less than one of the standard library for each.
 SEVERAL = 512
 
@@ -73,6 +77,7 @@ def tiny() -> Iterator[None]:
     made = {
         "LARGE": 1,
         "COMPILED": 1,
+        "FILLED": 1,
         "BLOCK": 4,
         "CACHED": 32,
         "_LINE": 32,

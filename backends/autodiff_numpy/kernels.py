@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import multiply, subtract
 
-from autodiff_numpy import activations, arithmetic, blocks, indexing, reductions, running
+from autodiff_numpy import activations, arithmetic, blocks, indexing, reductions, running, spreading
 from autodiff_numpy.arithmetic import free
 from autodiff_numpy.blocks import by_elements, is_large, is_plain, vanishing
 from autodiff_numpy.loops import loop, usable
@@ -135,6 +135,7 @@ SCALAR_KERNELS: dict[str, Kernel] = {
     **_OPERATORS,
     "autodiff_ops.abs": operator.abs,
     **activations.KERNELS,
+    **spreading.KERNELS,
     "autodiff_activations.relu": _relu,
     "autodiff_activations.sigmoid": vanishing(_sigmoid),
 }
@@ -161,6 +162,7 @@ ARRAY_KERNELS: dict[str, Kernel] = {
     "autodiff_ops.tanh": _tanh,
     **activations.KERNELS,
     **reductions.KERNELS,
+    **spreading.KERNELS,
     **running.KERNELS,
     "autodiff_ops.setitem": indexing.setitem,
     "autodiff_ops.scatter_add": indexing.scatter_add,
@@ -174,6 +176,7 @@ SCALAR_RULES: dict[str, tuple[Kernel, ...]] = {
     # Those for arrays: they call fewer functions of NumPy than the declared ones, which also ask for the dtype.
     **{f"autodiff_activations.{n}": activations.RULES[f"autodiff_activations.{n}"] for n in _SMOOTH},
     "autodiff_activations.relu": (lambda g, y: g if y > 0 else g.dtype.type(0),),
+    **spreading.RULES,
 }
 
 ARRAY_RULES: dict[str, tuple[Kernel, ...]] = {
@@ -183,5 +186,6 @@ ARRAY_RULES: dict[str, tuple[Kernel, ...]] = {
     "autodiff_ops.clip": (_clip_rule,),
     **activations.RULES,
     **reductions.RULES,
+    **spreading.RULES,
     **running.RULES,
 }

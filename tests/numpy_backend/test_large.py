@@ -11,10 +11,12 @@ import pytest
 
 import autodiff_nn as nn
 from autodiff import Value, ops
+from autodiff.errors import KernelError
 from autodiff.testing import check_op
-from autodiff_numpy import activations, arithmetic, blocks, loops, reductions, running
+from autodiff_numpy import activations, arithmetic, blocks, loops, reductions, running, spreading
 
 _OPS = sorted({*reductions.KERNELS, *reductions.RULES, *running.KERNELS, *running.RULES})
+_SPREAD = sorted({*spreading.KERNELS, *spreading.RULES} - {*_OPS})
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def _by_numpy() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("tiny_blocks")
-@pytest.mark.parametrize("op_id", _OPS)
+@pytest.mark.parametrize("op_id", [*_OPS, *_SPREAD])
 def test_ops_conform_in_tiny_blocks(op_id: str) -> None:
     """Each sample of each op, cut as small as can be."""
     check_op(ops[op_id])
@@ -50,6 +52,24 @@ def test_arithmetic_conforms_in_tiny_blocks(op_id: str) -> None:
 def test_fused_ops_conform_in_tiny_blocks(op: Any) -> None:
     """The fused ops of networks cut their rows by the same functions."""
     check_op(op)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (0, 3), (200, 3), (20_000, 3)])
+@pytest.mark.parametrize("given", [(), (1,), (3,), (1, 3), (2,), (1, 1, 3)])
+def test_arrays_are_spread_as_numpy_spreads_them(given: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Small ones too, which are filled; what does not fit is refused, also what could be written into a place of the shape."""
+    x = np.arange(max(np.prod(given), 1.0)).reshape(given)
+    for array in (x, x[()]):
+        try:
+            expected = np.broadcast_to(array, shape)
+        except ValueError:
+            with pytest.raises(KernelError):
+                ops["autodiff.broadcast_to"](array, shape=shape)
+            continue
+        actual = ops["autodiff.broadcast_to"](array, shape=shape)
+
+        assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
+        assert np.array_equal(actual, expected)
 
 
 def _special(kind: str, shape: tuple[int, ...], dtype: Any) -> Any:
