@@ -93,7 +93,12 @@ class ArrayAPIBackend(Backend):
         for name in self.arrays:
             module, _, cls = name.rpartition(".")
             if module in sys.modules:
-                yield getattr(sys.modules[module], cls)
+                found = getattr(sys.modules[module], cls, None)
+                if found is None:
+                    raise ArgumentTypeError(
+                        f"The backend {self.name!r} has the class {name!r} among its arrays, and {module!r} has no {cls!r}"
+                    )
+                yield found
 
     # ---- devices --------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from autodiff.errors import ArgumentTypeError, BackendMismatchError, BackendUnav
 from autodiff.extend import Array as Random
 from autodiff.extend import Sample
 from autodiff.registry import registry
-from autodiff.testing import check_op
+from autodiff.testing import ConformanceError, check_backend, check_op
 from autodiff_array_api import ArrayAPIBackend
 
 
@@ -126,6 +126,21 @@ def test_samples_that_a_library_refused(name, sample, backend):
     library = pytest.importorskip("array_api_strict" if backend == "strict" else backend)
     with library.enable_x64(True) if backend == "jax" else nullcontext():
         check_op(name, [sample], backend=backend, dtypes=["float64"], order=2)
+
+
+def test_a_class_of_arrays_that_the_library_has_not():
+    """Its author is told so, and not of all that cannot work without arrays."""
+
+    class Misspelt(StrictBackend):
+        name = "misspelt"
+        arrays = ("array_api_strict._array_object.Arrray",)
+
+    with registry.scoped() as scoped:
+        scoped.register_backend(Misspelt())
+        with pytest.raises(
+            ConformanceError, match=r"1 things.*\n.*no float64.*Arrray' among its arrays.*has no 'Arrray'"
+        ):
+            check_backend("misspelt", ops=())
 
 
 def test_results_stay_on_their_device():
