@@ -7,6 +7,7 @@ from typing import Any
 
 from autodiff.extend import Array, Sample, binary, composite, elementwise, unary
 from autodiff_ops.elementwise.comparison import isnan, maximum, minimum, where
+from autodiff_ops.elementwise.exponential import c_share, difference
 from autodiff_ops.elementwise.trigonometric import sin
 from autodiff_ops.shapes import arrayed, require_real
 
@@ -132,25 +133,25 @@ def _without_nan(x1: Any, x2: Any, extremum: Any) -> Any:
     return y
 
 
-def _logaddexp2_partial_x1(x1: Any, y: Any, xp: Any) -> Any:
-    # Of two -inf the sum is -inf: the gradient is 0, where the formula has -inf + inf.
-    return xp.exp((x1 - xp.where(y == -math.inf, 0.0, y)) * _LN2)
+def _logaddexp2_partial_x1(x1: Any, x2: Any, xp: Any) -> Any:
+    d = difference(x1, x2, xp) * _LN2
+    return xp.exp(xp.minimum(d, 0)) / (1 + xp.exp(-xp.abs(d)))
 
 
-def _logaddexp2_partial_x2(x2: Any, y: Any, xp: Any) -> Any:
-    return _logaddexp2_partial_x1(x2, y, xp)
+def _logaddexp2_partial_x2(x1: Any, x2: Any, xp: Any) -> Any:
+    return _logaddexp2_partial_x1(x2, x1, xp)
 
 
 @elementwise(
     partials=(_logaddexp2_partial_x1, _logaddexp2_partial_x2),
     c=f"(x1 > x2 ? x1 : x2) + (x1 == x2 ? 1 : log1p(exp2(-fabs(x1 - x2))) * (T){1 / _LN2!r})",
-    c_partials=("isinf(y) && y < 0 ? 0 : exp2(x1 - y)", "isinf(y) && y < 0 ? 0 : exp2(x2 - y)"),
+    c_partials=(c_share("x1", "x2", "exp2"), c_share("x2", "x1", "exp2")),
     samples=binary(),
 )
 def logaddexp2(xp: Any, x1: Any, x2: Any) -> Any:
     """``log2(2**x1 + 2**x2)``, without overflow, for real numbers.
 
-    The derivatives are the shares of the two, ``2**(x1 - y)`` and ``2**(x2 - y)``, and 0 where both are -inf.
+    The derivatives are the shares of the two, ``1 / (1 + 2**(x2 - x1))`` and the other way round, and 0 where both are -inf.
 
     Examples
     --------

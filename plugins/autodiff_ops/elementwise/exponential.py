@@ -115,25 +115,36 @@ def log10(x: Any) -> Any:
     """
 
 
-def _logaddexp_partial_x1(x1: Any, y: Any, xp: Any) -> Any:
-    # Of two -inf the sum is -inf: the gradient is 0, where the formula has -inf + inf.
-    return xp.exp(x1 - xp.where(y == -math.inf, 0.0, y))
+def difference(x: Any, other: Any, xp: Any) -> Any:
+    """Return ``x - other``, and -inf of two -inf: nothing is of a sum that is nothing."""
+    return x - xp.where(x == -math.inf, xp.zeros_like(x), other)
 
 
-def _logaddexp_partial_x2(x2: Any, y: Any, xp: Any) -> Any:
-    return _logaddexp_partial_x1(x2, y, xp)
+def _logaddexp_partial_x1(x1: Any, x2: Any, xp: Any) -> Any:
+    d = difference(x1, x2, xp)
+    return xp.exp(xp.minimum(d, 0)) / (1 + xp.exp(-xp.abs(d)))
+
+
+def _logaddexp_partial_x2(x1: Any, x2: Any, xp: Any) -> Any:
+    return _logaddexp_partial_x1(x2, x1, xp)
+
+
+def c_share(x: str, other: str, exp: str) -> str:
+    """Return the same in C."""
+    return f"isinf({x}) && {x} < 0 ? 0 : 1 / (1 + {exp}({other} - {x}))"
 
 
 @elementwise(
     partials=(_logaddexp_partial_x1, _logaddexp_partial_x2),
     c=f"(x1 > x2 ? x1 : x2) + (x1 == x2 ? (T){math.log(2)!r} : log1p(exp(-fabs(x1 - x2))))",
-    c_partials=("isinf(y) && y < 0 ? 0 : exp(x1 - y)", "isinf(y) && y < 0 ? 0 : exp(x2 - y)"),
+    c_partials=(c_share("x1", "x2", "exp"), c_share("x2", "x1", "exp")),
     samples=binary(),
 )
 def logaddexp(x1: Any, x2: Any) -> Any:
     """``log(exp(x1) + exp(x2))``, without overflow.
 
-    The derivatives are the shares of the two, ``exp(x1 - y)`` and ``exp(x2 - y)``, and 0 where both are -inf.
+    The derivatives are the shares of the two, ``1 / (1 + exp(x2 - x1))`` and ``1 / (1 + exp(x1 - x2))``, and 0 where
+    both are -inf.
 
     Examples
     --------

@@ -72,6 +72,23 @@ def test_the_second_derivative_of_logaddexp_at_a_tie():
     assert math.isclose(float(grad(grad(lambda x: ops.logaddexp(x, 2.0)))(2.0)), 0.25, rel_tol=1e-12)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded"])
+@pytest.mark.parametrize(("name", "base"), [("logaddexp", math.e), ("logaddexp2", 2.0)])
+@pytest.mark.parametrize("shift", [-1e6, 0.0, 1e4, 1e6])
+def test_the_shares_keep_their_digits(name, base, shift, recorded):
+    """They depend on the difference alone, of which a large result has few digits; infinite ones are everything."""
+    x1, x2 = (
+        Value(np.array(x, np.float32) + np.float32(shift))
+        for x in ([0.0, 2.0, np.inf, -np.inf, -np.inf], [1.0, -1.5, 1.0, 0.0, -np.inf])
+    )
+    ops[f"autodiff_ops.{name}"](x1, x2).backward(np.ones(5, np.float32), create_graph=recorded)
+    found = [v.grad.data if recorded else v.grad for v in (x1, x2)]
+
+    np.testing.assert_allclose(found[0], [1 / (1 + base), 1 / (1 + base**-3.5), 1, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(found[1], [1 / (1 + 1 / base), 1 / (1 + base**3.5), 0, 1, 0], rtol=1e-6)
+
+
 def test_logaddexp_of_nothing():
     """The sum of two zeros is -inf, with the gradient 0 and without a warning; one zero changes nothing."""
     a, b = Value([-np.inf, -np.inf]), Value([-np.inf, 1.0])
