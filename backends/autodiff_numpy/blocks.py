@@ -40,6 +40,10 @@ LARGE = 131_072
 #: From so many elements on, a loop that Numba has compiled takes less time than NumPy's functions.
 COMPILED = 8192
 
+#: From so many elements on two threads pay for a single pass that costs little: of half of them one makes it in the 100 us
+#: that it takes to wake a second thread, and to be woken by it.
+ONCE = 1 << 20
+
 #: The most elements in a block: 1.5 MiB of float32. NumPy's calls on smaller ones are so short that two threads wait
 #: for the interpreter, each time for longer than a call takes: at 256 KiB two are no faster than one.
 BLOCK = 393_216
@@ -76,6 +80,7 @@ def tiny() -> Iterator[None]:
     names = globals()
     made = {
         "LARGE": 1,
+        "ONCE": 1,
         "COMPILED": 1,
         "FILLED": 1,
         "BLOCK": 4,
@@ -250,20 +255,26 @@ def copied(x: Any) -> Any:
     if x.size < max(LARGE, 1):
         return np.array(x, order="C")
     y = np.empty(x.shape, x.dtype)
-    in_blocks(lambda part: np.copyto(y[part], x[part]), rows(len(x), x.size // len(x)))
+    in_blocks(lambda part: np.copyto(y[part], x[part]), rows(len(x), x.size // len(x), least=ONCE))
     return y
 
 
-def by_elements(function: Callable[..., Any], *arrays: Any, out: Any = None, once: bool = False) -> Any:
+def by_elements(
+    function: Callable[..., Any], *arrays: Any, out: Any = None, once: bool = False, costly: bool = False
+) -> Any:
     """Return an array that ``function(out, *parts)`` has filled block by block: `out`, or a new one.
 
     All arrays have one shape; an `out` that is not in C order is not used. A function that passes over memory but
-    `once` finds nothing in the cache, and is handed larger blocks, which begin with a cache line of the result.
+    `once` finds nothing in the cache, and is handed larger blocks, which begin with a cache line of the result; it gets
+    all of an array below `ONCE`, unless it is `costly`.
     """
     if out is None or not out.flags.c_contiguous:
         out = np.empty(arrays[0].shape, arrays[0].dtype)
     flat = [a.reshape(-1) for a in (out, *arrays)]
-    cuts = _lines(flat[0]) if once else rows(out.size, 1, CACHED // out.itemsize)
+    if once:
+        cuts = _lines(flat[0]) if costly or out.size >= ONCE else [slice(None)]
+    else:
+        cuts = rows(out.size, 1, CACHED // out.itemsize)
     in_blocks(lambda block: function(*[a[block] for a in flat]), cuts)
     return out
 
@@ -313,10 +324,13 @@ def vanishing(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def rows(count: int, width: int, most: int | None = None) -> list[slice]:
-    """Cut `count` rows of `width` elements into equal parts of at most `most`; large ones into an even number of them."""
+def rows(count: int, width: int, most: int | None = None, least: int | None = None) -> list[slice]:
+    """Cut `count` rows of `width` elements into equal parts of at most `most`.
+
+    From `least` elements on, `LARGE` by default, there is an even number of parts.
+    """
     size = count * width
-    parts = 1 if size < LARGE else 2 * -(-size // (2 * (most or BLOCK)))
+    parts = 1 if size < (least or LARGE) else 2 * -(-size // (2 * (most or BLOCK)))
     step = max(1, -(-count // parts))
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 

@@ -69,7 +69,7 @@ def _tanh(x: Any) -> Any:
     if x.size < blocks.COMPILED or x.dtype is not _DOUBLE or not (usable() and is_plain(x)):
         return _tanh_by_numpy(x)
     if x.size > blocks.LARGE:
-        return by_elements(_tanh_block, x, once=True)
+        return by_elements(_tanh_block, x, once=True, costly=True)
     y = np.empty(x.shape)
     loop("tanh", x.size)(x.reshape(-1), y.reshape(-1))
     return y

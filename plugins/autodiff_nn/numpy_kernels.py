@@ -12,7 +12,7 @@ from autodiff_nn.fused import cross_entropy_with_logits, layer_norm, linear
 from autodiff_nn.steps import adam_factors, adam_step, momentum_step
 from autodiff_numpy import blocks
 from autodiff_numpy.blocks import in_blocks, rows, vanishing
-from autodiff_numpy.loops import bounds, loop
+from autodiff_numpy.loops import bounds, loop, usable
 from autodiff_numpy.reductions import column_sums, exponential_sums, exponentials
 from autodiff_numpy.reductions import total as lane_sums
 
@@ -101,6 +101,11 @@ def _centre(x: Any, eps: float, out: Any) -> Any:
     return np.divide(1, factor, factor)
 
 
+def _cut_rows(xs: Any) -> list[slice]:
+    """Cut rows; those of smaller arrays not at all where a loop passes over them once."""
+    return rows(len(xs), xs.shape[1], least=blocks.ONCE if usable() else None)
+
+
 @layer_norm.kernel("numpy")
 def _layer_norm(x: Any, weight: Any, bias: Any, *, ndim: int, eps: float) -> Any:
     fused._check_layer_norm(x, weight, bias, ndim)
@@ -120,7 +125,7 @@ def _layer_norm(x: Any, weight: Any, bias: Any, *, ndim: int, eps: float) -> Any
         part *= weight
         part += bias
 
-    in_blocks(work, rows(*xs.shape))
+    in_blocks(work, _cut_rows(xs))
     return y
 
 
@@ -186,15 +191,15 @@ def _layer_norm_rule(
     gs, xs, dxs = (_as_rows(a, width) for a in (g, x, dx))
     weight = _spread(weight, x, width)
     constants = x.dtype.type(1 / width), x.dtype.type(eps), bounds(x.dtype)[1]
-    blocks = rows(*xs.shape)
-    sums = np.zeros((2, len(blocks), width), x.dtype)
+    parts = _cut_rows(xs)
+    sums = np.zeros((2, len(parts), width), x.dtype)
 
     def work(i: int) -> None:
-        g, part = gs[blocks[i]], dxs[blocks[i]]
-        if loop("layer_norm_rule", part.size)(g, xs[blocks[i]], weight, *constants, part, *sums[:, i]):
+        g, part = gs[parts[i]], dxs[parts[i]]
+        if loop("layer_norm_rule", part.size)(g, xs[parts[i]], weight, *constants, part, *sums[:, i]):
             return
         y = np.empty(part.shape, x.dtype)
-        factor = _centre(xs[blocks[i]], eps, y)
+        factor = _centre(xs[parts[i]], eps, y)
         np.multiply(g, y, part)
         np.einsum("i,ij->j", factor[:, 0], part, out=sums[0, i])
         np.add.reduce(g, axis=0, out=sums[1, i])
@@ -205,7 +210,7 @@ def _layer_norm_rule(
         part -= y
         part *= factor
 
-    in_blocks(work, range(len(blocks)))
+    in_blocks(work, range(len(parts)))
     dweight, dbias = sums.sum(axis=1)
     return (
         dx,
