@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sample", type=int, default=0, help="so many of them, picked at random")
     parser.add_argument("--seed", type=int, default=0, help="of the sample, and of the order")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run found")
-    parser.add_argument("--retry", action="store_true", help="plant those that an earlier run did not catch again")
+    parser.add_argument("--retry", action="store_true", help="plant those that survived an earlier run again")
     parser.add_argument("--report", action="store_true", help="plant nothing: report what is known")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("build/sabotage"), help="where results and report go")
@@ -75,7 +75,7 @@ def _run(part: str, options: Any, console: Console, ledger: Ledger) -> list[Any]
         mutants = mutants[:size]
     if options.report:
         return mutants
-    again = (*_OPEN, "equivalent", "") if options.retry else ("",)
+    again = (*_OPEN, "") if options.retry else ("",)
     chosen = [m for m in mutants if ledger.outcome(m) in again]
     if chosen:
         _warm()

@@ -26,6 +26,8 @@ _USERS = 12
 
 #: What Numba has compiled is a kernel: no fault in its source changes what runs.
 _COMPILED = frozenset({"autodiff_numpy.loops", "autodiff_numpy.single"})
+#: How many threads there are changes no gradient.
+_THREADS = frozenset({"threads", "_helpers", "_help", "_shared"})
 
 
 @dataclass
@@ -132,9 +134,15 @@ def _reached(function: FunctionType) -> list[FunctionType]:
                 module = scope.get(node.value.id)
                 obj = getattr(module, node.attr, None) if isinstance(module, ModuleType) else None
             called = function_of(obj) if obj is not None else None
-            if called is not None and _package(called) == package and called.__module__ not in _COMPILED:
+            if called is not None and _package(called) == package and not _is_machinery(called):
                 stack.append(called)
     return list(found.values())
+
+
+def _is_machinery(function: FunctionType) -> bool:
+    return function.__module__ in _COMPILED or (
+        function.__module__ == "autodiff_numpy.blocks" and function.__name__ in _THREADS
+    )
 
 
 def _package(function: FunctionType) -> str:
