@@ -20,6 +20,7 @@ _SAMPLES = [
     Sample((_COMPLEX,)),
     Sample((Array((2, 3), kind="complex"),), {"axis": 0, "norm": "ortho"}),
     Sample((_COMPLEX,), {"n": 6}),
+    Sample((Array((3, 2), kind="complex"),), {"n": 5, "axis": 0}),
     Sample((_COMPLEX,), {"n": 3, "norm": "forward"}),
 ]
 
@@ -118,6 +119,7 @@ def _rfft_vjp(g: Any, x_shape: Any, n: int | None, axis: int, norm: str, xp: Any
         sample((2, 3, 2), axis=1),
         sample((4,), n=6),
         sample((4,), n=3),
+        sample((4, 3), n=6, axis=0),
     ],
 )
 def rfft(xp: Any, x: Any, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Any:

@@ -466,6 +466,7 @@ def _put_along_axis_batching(x: Any, indices: Any, values: Any, axis: int) -> An
     samples=[
         Sample((Array((4,)), Array((3,), 0, 4, "int"), Array((3,)))),
         Sample((Array((2, 3)), Array((2, 2), -3, 3, "int"), Array((2, 1)))),
+        Sample((Array((2, 3)), Array((2, 2), -3, 3, "int"), Array((2,)))),
         Sample((Array((3, 2)), Array((1, 2), 0, 3, "int"), Array(())), {"axis": 0}),
         Sample((Array((3, 2)), Array((2, 1), 0, 3, "int"), Array((2, 2))), {"axis": 0}),
         Sample((Array((3,)), Array((1,), 0, 3, "int"), 0.5)),
