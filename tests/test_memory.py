@@ -19,6 +19,7 @@ from autodiff import Value, ops
 from autodiff.op import Op
 from autodiff.registry import registry
 from autodiff.samples import Array
+from autodiff.testing.drawing import draw
 
 ROWS = np.array([0, 2, 0])
 MASK = np.array([True, False, True])
@@ -153,7 +154,7 @@ def test_every_op_keeps_what_its_rules_name(op_id: str) -> None:
     """For each choice of inputs, inputs and output are kept if, and only if, a rule has a parameter of that name."""
     op, sample = differentiable()[op_id]
     rng = np.random.default_rng(0)
-    raw = [rng.uniform(i.low, i.high, i.shape) for i in sample.inputs]
+    raw = [draw(i, rng) for i in sample.inputs]
     for wrt in itertools.product([False, True], repeat=len(raw)):
         if not any(wrt):
             continue
