@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.extend import primitive, sample
+from autodiff.extend import Array, primitive, sample
+from autodiff_ops.diagonals import trace
 from autodiff_ops.elementwise.arithmetic import conj
 from autodiff_ops.factors import svd
 from autodiff_ops.linalg import matmul
@@ -18,14 +19,38 @@ def _adjugate(x: Any, y: Any, xp: Any) -> Any:
     """Return ``det(x) inv(x)``, which singular matrices have too."""
     if not bool(xp.any(y == 0)):
         return expand_dims(y, axis=(-2, -1)) * inv(x)
+    if hasattr(
+        x, "requires_grad"
+    ):  # a recorded pass: the vectors of singular matrices have no derivative to go on from
+        return _cofactors(x, xp)
     u, s, vh = svd(x)
     rest = expand_dims(others(s, len(s.shape) - 1, xp), axis=-2)
     return expand_dims(det(matmul(u, vh)), axis=(-2, -1)) * matmul(adjoint(vh) * rest, adjoint(u))
 
 
+def _cofactors(x: Any, xp: Any) -> Any:
+    """Return the adjugate as the polynomial that it is, by the method of Faddeev and LeVerrier.
+
+    References
+    ----------
+    F. R. Gantmacher, "The theory of matrices" (1959), volume 1, chapter 4, section 5.
+    """
+    n = x.shape[-1]
+    eye = xp.eye(n, dtype=x.dtype)
+    total: Any = eye + x * 0.0
+    for k in range(1, n):
+        total = matmul(x, total)
+        total = total - expand_dims(trace(total), axis=(-2, -1)) * eye / k
+    return total if n % 2 else -total
+
+
 @primitive(
     vjps=(lambda g, x, y, xp: expand_dims(g, axis=(-2, -1)) * adjoint(_adjugate(x, y, xp)),),
-    samples=[*SQUARE, sample((0, 0))],
+    samples=[
+        *SQUARE,
+        sample((0, 0)),
+        *(sample(Array(shape, 1.0, 1.0)) for shape in ((2, 2), (3, 2, 2))),
+    ],  # singular ones
 )
 def det(xp: Any, x: Any) -> Any:
     """Determinant; the gradient is that of cofactors, ``g conj(y) x^-H``, which singular matrices have too.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autodiff import Value, grad, ops
+from autodiff import Value, grad, hessian, ops
 from autodiff.errors import ArgumentError, ArgumentTypeError
 from autodiff.testing import check_grads
 
@@ -72,6 +72,21 @@ def test_singular_matrices_have_a_determinant(rank):
     ]
 
     np.testing.assert_allclose(grad(ops.det)(x), cofactors, atol=1e-12)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_singular_matrices_have_second_derivatives_of_their_determinant(rank):
+    """In each element the determinant is of degree one, so that differences of any step are exact."""
+    x = np.array([[1.0, 2.0, 0.0, 1.0], [3.0, 1.0, -1.0, 2.0], [1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    x[rank:] = x[0]
+    units = np.eye(16).reshape(16, 4, 4)
+    differences = [
+        [np.linalg.det(x + e + f) - np.linalg.det(x + e) - np.linalg.det(x + f) + np.linalg.det(x) for f in units]
+        for e in units
+    ]
+
+    assert np.linalg.det(x) == 0.0
+    np.testing.assert_allclose(hessian(ops.det)(x).reshape(16, 16), differences, atol=1e-12)
 
 
 def test_repeated_values_do_no_harm_to_functions_that_do_not_depend_on_the_basis():
