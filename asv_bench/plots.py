@@ -1,7 +1,7 @@
 """Pictures of what `asv_bench.peers` printed: ``python -m asv_bench.plots FILE.md FOLDER``.
 
 It reads the tables, of a run that was kept or of ``docs/benchmarks.md``, so that pictures and tables cannot differ.
-Of a row that is measured several times, the last counts.
+Of a row that is measured several times the first counts, since the newest run comes first.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Bar(NamedTuple):
 
 def bars(markdown: str) -> list[Bar]:
     """Return the comparisons in the tables of a page, each row and peer once."""
-    found = {}
+    found: dict[tuple[str, str, str], Bar] = {}
     for match in _LINE.finditer(markdown):
         text = match["text"].replace("`", "").strip()
         ratio, low, high = (float(match[name]) for name in ("ratio", "low", "high"))
-        found[match["row"], text, match["peer"]] = Bar(match["row"], text, match["peer"], ratio, low, high)
+        found.setdefault((match["row"], text, match["peer"]), Bar(match["row"], text, match["peer"], ratio, low, high))
     return list(found.values())
 
 
