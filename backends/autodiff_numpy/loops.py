@@ -107,7 +107,7 @@ _switch = {"on": True}
 
 def loop(name: str, size: int) -> Function:
     """Return the loop of this name if it pays for a block of so many elements, else a function that returns False."""
-    return _compiled(name) if size >= blocks.COMPILED and usable() else _refuse
+    return _compiled(name) if pays(size) else _refuse
 
 
 def pays(size: int) -> bool:

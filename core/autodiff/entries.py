@@ -49,7 +49,7 @@ def entries(group: str) -> list[Entry]:
         return _by_metadata(group)
     found: list[Entry] = []
     seen: set[str] = set()
-    for folder in sys.path:
+    for folder in map(os.fsdecode, sys.path):  # paths of pathlib may be among them
         try:
             names = os.listdir(folder or ".")
         except NotADirectoryError:

@@ -106,7 +106,8 @@ def pull_large(
                     elif not (own or mixed or waiting) and type(edge) is Leaf and _are_alike(edge, g, factor):
                         waiting.append(_Waiting(edge, g, factor))
                         continue
-                    q = registry.backend_of(type(g)).multiply(g, factor, out=out)  # type: ignore[union-attr]
+                    backend: Any = registry.backend_of(type(g))
+                    q = backend.multiply(g, factor, out=out)
                     factor = None
                 else:
                     q = pull(g, saved) if write is None else write(g, saved, out)

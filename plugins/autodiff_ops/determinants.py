@@ -19,9 +19,8 @@ def _adjugate(x: Any, y: Any, xp: Any) -> Any:
     """Return ``det(x) inv(x)``, which singular matrices have too."""
     if not bool(xp.any(y == 0)):
         return expand_dims(y, axis=(-2, -1)) * inv(x)
-    if hasattr(
-        x, "requires_grad"
-    ):  # a recorded pass: the vectors of singular matrices have no derivative to go on from
+    if hasattr(x, "requires_grad"):
+        # In a recorded pass: the vectors of singular matrices have no derivative to go on from.
         return _cofactors(x, xp)
     u, s, vh = svd(x)
     rest = expand_dims(others(s, len(s.shape) - 1, xp), axis=-2)
@@ -49,8 +48,8 @@ def _cofactors(x: Any, xp: Any) -> Any:
     samples=[
         *SQUARE,
         sample((0, 0)),
-        *(sample(Array(shape, 1.0, 1.0)) for shape in ((2, 2), (3, 2, 2))),
-    ],  # singular ones
+        *(sample(Array(shape, 1.0, 1.0)) for shape in ((2, 2), (3, 2, 2))),  # singular ones
+    ],
 )
 def det(xp: Any, x: Any) -> Any:
     """Determinant; the gradient is that of cofactors, ``g conj(y) x^-H``, which singular matrices have too.

@@ -148,7 +148,7 @@ def test_a_product_for_a_leaf_takes_the_memory_of_what_was_saved(seed: Any) -> N
     """Backward needs one array more than is saved: of the first product for `w` the other factor is freed soon."""
     steps, size = 6, 10 * SIZE  # so large that what is computed at a time is a small part
     x, w = (Value(np.linspace(0.1, 1.0, size)) for _ in range(2))
-    _recurrent(1, x, w).sum().backward()
+    _recurrent(steps, x, w).sum().backward(seed)  # compiles each loop that will be counted
     x.grad = w.grad = None
     tracemalloc.start()
     _recurrent(steps, x, w).sum().backward(seed)

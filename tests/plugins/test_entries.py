@@ -64,6 +64,17 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entries, "_by_metadata", refuse)
 
 
+@pytest.mark.usefixtures("alone")
+def test_folders_may_be_paths_of_other_types(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python ignores them when it imports, `importlib.metadata` does not."""
+    _install(folders[0], "a-1.2.dist-info")
+    expected = _ours("autodiff")
+    monkeypatch.setattr(sys, "path", folders)
+
+    assert _ours("autodiff") == expected
+    assert len(expected) == 2
+
+
 def test_those_that_are_installed_here_are_found() -> None:
     """Of all groups that there are, with names and versions of their distributions."""
     groups = {point.group for dist in metadata.distributions() for point in dist.entry_points}
