@@ -3,7 +3,7 @@
 On a machine that does other things too, times say little and exact figures much. What decides, row by row:
 
 - A row that runs more than `LIMIT` times the bytecodes, allocations or allocated bytes of before fails; unless its
-  time is clearly lower, since a faster way may well take more bytecodes.
+  time is clearly lower, twice, since a faster way may well take more bytecodes.
 - A row whose exact figures are as before fails if its time is clearly higher, twice: compiled code has no bytecodes.
 
 Time is compared by turns, base and head one after the other; clear is what even the better quarter of the ratios of
@@ -44,6 +44,9 @@ MEASURING = ("asv.py", "metrics.py", "scaling.py")
 
 #: How much an exact figure may grow: 1.1 is 10 %.
 LIMIT = 1.1
+
+#: Even the worse quarter of the ratios of times must be below this for a row to count as faster.
+FASTER = 0.95
 
 #: What a figure must grow by at least, that of a tiny op too: some bytecodes, and one small object.
 LEAST = {"bytecodes": 25, "allocations": 3, "allocated": 256}
@@ -97,6 +100,8 @@ def _rows() -> dict[str, Callable[[], Callable[[], Any]]]:
 def serve() -> None:
     """Answer each line of the standard input, ``["count", row]`` or ``["time", row]``, by a line of JSON."""
     warnings.simplefilter("ignore")
+    if hasattr(os, "sched_setaffinity"):  # both on one processor, since they take turns: another may be slower
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a plugin prints goes elsewhere
     rows = _rows()
@@ -194,7 +199,8 @@ def compare(base: Path, head: Path, limit: float = LIMIT, rows: list[str] | None
     rows : list of str, optional
         Which rows; all by default.
     """
-    verdicts, suspects = [], []
+    verdicts = []
+    suspects: dict[str, str] = {}  # what to look at again, and which exact figures grew
     with _workers(base, head) as (before, after):
         ops = [row for row in after.rows if "." in row]
         for row in rows or [row for row in after.rows if row in before.rows]:
@@ -211,23 +217,23 @@ def compare(base: Path, head: Path, limit: float = LIMIT, rows: list[str] | None
                 continue
             low, middle, high = ratios
             timed = f"time {middle:.2f} ({low:.2f} to {high:.2f})"
-            if grown:
-                verdicts.append(Verdict(row, high > 0.95, f"{grown}; {timed}"))
-            elif low > limit:
-                suspects.append(row)
+            if grown and high > FASTER:
+                verdicts.append(Verdict(row, True, f"{grown}; {timed}"))
+            elif grown or low > limit:
+                suspects[row] = grown
             elif row not in ops:  # there are too many ops to tell of each
                 verdicts.append(Verdict(row, False, timed))
     if suspects:  # again, in new processes and with the memory laid out anew
         with _workers(head, base) as (after, before):
-            for row in suspects:
+            for row, grown in suspects.items():
                 ratios = _turns(before, after, row, ROUNDS)
                 if isinstance(ratios, str):
                     verdicts.append(Verdict(row, True, f"cannot be timed: {ratios}, at a second look"))
                     continue
                 low, middle, high = ratios
-                verdicts.append(
-                    Verdict(row, low > limit, f"time {middle:.2f} ({low:.2f} to {high:.2f}), at a second look")
-                )
+                timed = f"time {middle:.2f} ({low:.2f} to {high:.2f}), at a second look"
+                slower = high > FASTER if grown else low > limit
+                verdicts.append(Verdict(row, slower, f"{grown}; {timed}" if grown else timed))
     return verdicts
 
 

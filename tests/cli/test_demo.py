@@ -315,6 +315,27 @@ def test_ctrl_c_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
+def test_ctrl_c_while_a_checkpoint_is_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It waits until the epoch is counted that the file is of."""
+    replace = os.replace
+
+    def interrupted(*args: Any) -> None:
+        replace(*args)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+
+    assert main(["demo", "--epochs", "3", "--out", str(tmp_path)]) == 130
+
+    assert signal.getsignal(signal.SIGINT) is before
+    assert load(tmp_path / "model.safetensors")[1]["epoch"] == 1
+    assert "holds epoch 1." in " ".join(capsys.readouterr().out.split())
+
+
 def test_ctrl_c_before_the_first_epoch(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -116,9 +119,10 @@ class Reporter:
             "test_accuracy": epoch.test_accuracy,
         }
         # One entry: safetensors orders several by chance, and two runs with one seed are to give the same file.
-        with _writing(self.checkpoint):
-            nn.save(self.checkpoint, classifier, {"demo": json.dumps(told)})
-        self.epochs.append(epoch)
+        with _uninterrupted():
+            with _writing(self.checkpoint):
+                nn.save(self.checkpoint, classifier, {"demo": json.dumps(told)})
+            self.epochs.append(epoch)
 
     def finish(self, classifier: Classifier, digits: Digits, *, seconds: float) -> None:
         """Print the result, draw the pictures, and say where everything is."""
@@ -168,6 +172,22 @@ def write(path: Path, content: bytes) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Have Ctrl-C wait: amid this it would leave a file open, or name an epoch before the one that was saved."""
+    if threading.current_thread() is not threading.main_thread():  # no other is interrupted
+        yield
+        return
+    came: list[tuple[Any, ...]] = []
+    before = signal.signal(signal.SIGINT, lambda *args: came.append(args))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(*came[0])
 
 
 @contextmanager
